@@ -1,0 +1,28 @@
+/**
+ * Idempotency keys: the contract of the store, the fingerprint, and the states of a key.
+ *
+ * A key is kept for 24 hours. While its request is in flight it is leased to one owner; a finished
+ * request is replayed. An owner that vanished (its lease ran out and nothing was recorded) may have
+ * sent the message, so from then on the key answers `lost`: never `fresh` again.
+ */
+
+/** What `begin` found. `token` proves the ownership of a fresh key to `finish` and `release`. */
+export type IdempotencyState =
+  | { readonly state: 'fresh'; readonly token: string }
+  | { readonly state: 'replay'; readonly record: string }
+  | { readonly state: 'busy'; readonly retryAfterMs: number }
+  | { readonly state: 'lost' }
+  | { readonly state: 'mismatch' };
+
+/** The store of keys. `key` is already scoped to its api_user. Rejects when the store is away. */
+export interface Idempotency {
+  /** Leases a new key for `leaseMs`, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */
+  begin(key: string, fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
+  /** Keeps the record of a finished request for 24 h. Does nothing (compare-and-set) unless `token` still owns the key. */
+  finish(key: string, token: string, record: string): Promise<void>;
+  /** Gives the key back: nothing was sent, a repeated request is a new try. Only for the owner. */
+  release(key: string, token: string): Promise<void>;
+}
+
+/** How long a key and its record are kept. */
+export const KEPT_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,235 @@
+/**
+ * How a submission ends, and the one table of everything that can go wrong.
+ *
+ * Expected failures are values of this file's types; an exception is a bug and answers 500.
+ */
+
+/** Where in the SMTP session upstream spoke, or fell silent. */
+export type Phase =
+  | 'connect'
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'auth'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  /** After the final dot: upstream may have the message. */
+  | 'dot';
+
+/** One SMTP reply of upstream (RFC 5321 section 4.2, enhanced status code RFC 3463). */
+export interface SmtpReply {
+  /** Three-digit reply code. */
+  readonly code: number;
+  /** `x.y.z`, where the reply carries one. */
+  readonly enhanced: string | null;
+  readonly phase: Phase;
+  /** The whole reply, as upstream wrote it. */
+  readonly response: string;
+}
+
+/** A recipient that upstream refused while it accepted others. */
+export interface Rejection {
+  readonly address: string;
+  readonly code: number;
+  readonly response: string;
+}
+
+/** One thing wrong with the input; `pointer` is a JSON Pointer (RFC 6901) into the message. */
+export interface FieldError {
+  readonly pointer: string;
+  readonly message: string;
+}
+
+interface FailureKind {
+  /** HTTP status of the problem document. */
+  readonly status: number;
+  /**
+   * The reply of the SMTP door: code, enhanced code (RFC 3463) and text.
+   * `upstream` passes upstream's own reply on and stands for this one where upstream did not speak;
+   * null means that the failure cannot happen there.
+   */
+  readonly smtp: { readonly code: number; readonly text: string; readonly upstream?: true } | null;
+  readonly title: string;
+  /** The same request may succeed later. */
+  readonly retryable: boolean;
+  /**
+   * The failure is the message's own fate, so an idempotency key keeps it for a replay.
+   * Everything else lets the key go: a repeated request is a new try.
+   */
+  readonly settled?: true;
+}
+
+/** The one table: what each failure code means at each door. */
+export const FAILURES = {
+  'invalid-request': { status: 400, smtp: null, title: 'The request could not be read', retryable: false },
+  unauthorized: {
+    status: 401,
+    smtp: { code: 535, text: '5.7.8 Authentication failed' },
+    title: 'No or wrong credentials',
+    retryable: false,
+  },
+  'forbidden-sender': {
+    status: 403,
+    smtp: { code: 550, text: '5.7.1 Sender not allowed for this account' },
+    title: 'Sender not allowed for this account',
+    retryable: false,
+  },
+  'forbidden-label': {
+    status: 403,
+    smtp: { code: 550, text: '5.7.1 Label not allowed for this account' },
+    title: 'Label not allowed for this account',
+    retryable: false,
+  },
+  'not-found': { status: 404, smtp: null, title: 'No such resource', retryable: false },
+  'method-not-allowed': { status: 405, smtp: null, title: 'Method not allowed here', retryable: false },
+  'request-in-progress': {
+    status: 409,
+    smtp: null,
+    title: 'A request with this Idempotency-Key is in progress',
+    retryable: true,
+  },
+  'message-too-large': {
+    status: 413,
+    smtp: { code: 552, text: '5.3.4 Message too large' },
+    title: 'Message too large',
+    retryable: false,
+    settled: true,
+  },
+  'unsupported-media-type': { status: 415, smtp: null, title: 'Unsupported media type', retryable: false },
+  'invalid-message': {
+    status: 422,
+    smtp: { code: 554, text: '5.6.0 Invalid message' },
+    title: 'The message is not valid',
+    retryable: false,
+  },
+  'idempotency-key-reused': {
+    status: 422,
+    smtp: null,
+    title: 'The Idempotency-Key belongs to another request',
+    retryable: false,
+  },
+  'message-refused': {
+    status: 422,
+    smtp: { code: 554, text: '5.0.0 Message refused', upstream: true },
+    title: 'Upstream refused the message',
+    retryable: false,
+    settled: true,
+  },
+  'recipients-refused': {
+    status: 422,
+    smtp: { code: 550, text: '5.1.1 All recipients refused', upstream: true },
+    title: 'Upstream refused every recipient',
+    retryable: false,
+    settled: true,
+  },
+  'quota-exceeded': {
+    status: 429,
+    smtp: { code: 536, text: 'frequency limited' },
+    title: 'The quota of this api_user is spent',
+    retryable: true,
+  },
+  'too-many-failed-logins': {
+    status: 429,
+    smtp: { code: 421, text: '4.7.0 Too many failed logins, try again later' },
+    title: 'Too many failed logins',
+    retryable: true,
+  },
+  internal: {
+    status: 500,
+    smtp: { code: 451, text: '4.3.0 Internal error' },
+    title: 'An error in the gateway',
+    retryable: false,
+  },
+  'upstream-credentials': {
+    status: 502,
+    smtp: { code: 451, text: '4.7.0 Upstream refused the configured credentials' },
+    title: 'Upstream refused the configured credentials',
+    retryable: false,
+  },
+  'upstream-insecure': {
+    status: 502,
+    smtp: { code: 454, text: '4.7.0 Upstream offers no trustworthy TLS' },
+    title: 'Upstream offers no trustworthy TLS',
+    retryable: false,
+  },
+  'upstream-unreachable': {
+    status: 502,
+    smtp: { code: 451, text: '4.4.1 Upstream cannot be reached' },
+    title: 'Upstream cannot be reached',
+    retryable: true,
+  },
+  'upstream-busy': {
+    status: 503,
+    smtp: { code: 451, text: '4.3.2 Upstream is busy', upstream: true },
+    title: 'Upstream deferred the message',
+    retryable: true,
+  },
+  overloaded: {
+    status: 503,
+    smtp: { code: 451, text: '4.3.2 Too many messages are waiting' },
+    title: 'Too many messages are waiting',
+    retryable: true,
+  },
+  'quota-unavailable': {
+    status: 503,
+    smtp: { code: 451, text: '4.3.0 The quota cannot be read' },
+    title: 'The quota cannot be read',
+    retryable: true,
+  },
+  'upstream-timeout': {
+    status: 504,
+    smtp: { code: 451, text: '4.4.2 Upstream did not answer in time' },
+    title: 'Upstream did not answer in time',
+    retryable: true,
+  },
+  'outcome-unknown': {
+    status: 504,
+    smtp: { code: 451, text: '4.4.2 Outcome unknown: upstream may have the message' },
+    title: 'Outcome unknown: upstream may have the message',
+    retryable: false,
+    settled: true,
+  },
+} as const satisfies Record<string, FailureKind>;
+
+export type FailureCode = keyof typeof FAILURES;
+
+/** The row of the table, with every optional column visible. */
+export const kindOf = (code: FailureCode): FailureKind => FAILURES[code];
+
+/** Upstream's 250 after the dot was seen. */
+export interface Accepted {
+  readonly delivery: 'accepted';
+  readonly reply: SmtpReply;
+  /** In the order of RCPT, which is the order of SendCloud's e-mail ids. */
+  readonly accepted: readonly string[];
+  readonly rejected: readonly Rejection[];
+}
+
+/** `not-sent` is proven; `unknown` means that the dot was written and no reply came. */
+export interface Failure {
+  readonly delivery: 'not-sent' | 'unknown';
+  readonly code: FailureCode;
+  /** One sentence for this occurrence, with what to do where that is known. */
+  readonly detail: string;
+  readonly smtp?: SmtpReply;
+  readonly rejected?: readonly Rejection[];
+  /** Milliseconds after which a retry makes sense. */
+  readonly retryAfterMs?: number;
+  readonly errors?: readonly FieldError[];
+}
+
+export type Outcome = Accepted | Failure;
+
+/**
+ * A failure as a value. Its `delivery` follows from the code: only an outcome that is unknown, and a
+ * bug that may have struck at any moment, leave open whether the message went.
+ */
+export function failure(
+  code: FailureCode,
+  detail: string,
+  more: Omit<Failure, 'delivery' | 'code' | 'detail'> = {},
+): Failure {
+  const delivery = code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent';
+  return { delivery, code, detail, ...more };
+}

@@ -1,0 +1,49 @@
+/**
+ * The shared quota of an api_user: the contract, and the exact window as pure arithmetic.
+ *
+ * A call is one attempt to hand upstream a message.
+ */
+
+/** What an api_user has left, as the store's clock sees it. */
+export interface QuotaState {
+  /** Calls per window. */
+  readonly limit: number;
+  /** Calls that could be drawn now. */
+  readonly remaining: number;
+  /** Milliseconds until the whole limit is available again; 0 when it is. */
+  readonly resetMs: number;
+}
+
+/** The answer to a draw: all of its cost or nothing. */
+export interface Draw extends QuotaState {
+  readonly granted: boolean;
+  /** Milliseconds until the refused cost fits; 0 when granted. */
+  readonly retryAfterMs: number;
+}
+
+/** The store cannot be asked, and the setting says to refuse rather than to count alone. */
+export class QuotaUnavailable extends Error {
+  override name = 'QuotaUnavailable';
+}
+
+/**
+ * One window per api_user, labels and doors together.
+ *
+ * Every method rejects with {@link QuotaUnavailable} when the store is away and must not be replaced.
+ */
+export interface Quota {
+  /** Draws `cost` calls (a whole number from 1 to `limit`) of `apiUser`, all or none. */
+  draw(apiUser: string, limit: number, cost?: number): Promise<Draw>;
+  /** Reads the window; draws nothing. */
+  peek(apiUser: string, limit: number): Promise<QuotaState>;
+  /** Refuses every draw of `apiUser` for the next `ms` milliseconds: upstream said 536. Never shortens a closure. */
+  close(apiUser: string, ms: number): Promise<void>;
+}
+
+/** The window's shape, from the settings. */
+export interface WindowOptions {
+  /** Length of the window in milliseconds. */
+  readonly windowMs: number;
+  /** Added to the window for the spread of the way to upstream, in milliseconds. */
+  readonly guardMs: number;
+}

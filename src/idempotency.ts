@@ -26,3 +26,9 @@ export interface Idempotency {
 
 /** How long a key and its record are kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** The SHA-256 of `value`'s UTF-8 bytes in hex: what `begin` compares two requests by. */
+export async function fingerprint(value: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(value));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

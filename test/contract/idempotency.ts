@@ -1,0 +1,134 @@
+import { beforeEach, expect, test } from 'vitest';
+import { type Idempotency, KEPT_MS } from '../../src/idempotency.ts';
+
+export interface IdempotencyUnderTest {
+  readonly idempotency: Idempotency;
+  /** Moves the store's clock; the clock stands still otherwise. */
+  readonly advance: (ms: number) => Promise<void>;
+}
+
+/** What every store of idempotency keys promises. `make` gives an empty store. */
+export function idempotencyContract(make: () => Promise<IdempotencyUnderTest>): void {
+  let store: Idempotency;
+  let advance: IdempotencyUnderTest['advance'];
+  beforeEach(async () => {
+    ({ idempotency: store, advance } = await make());
+  });
+
+  async function lease(key: string): Promise<string> {
+    const found = await store.begin(key, 'print', 30_000);
+    if (found.state !== 'fresh') throw new Error(`expected a fresh key, found ${found.state}`);
+    return found.token;
+  }
+
+  test('a new key is fresh, and busy while its lease runs', async () => {
+    await lease('k');
+    await advance(10_000);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'busy', retryAfterMs: 20_000 });
+  });
+
+  test('a finished key is replayed, record unchanged', async () => {
+    const token = await lease('k');
+    const record = JSON.stringify({ a: 1, text: 'ü – "quoted" \\ \u0000 🎉' });
+    await store.finish('k', token, record);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'replay', record });
+  });
+
+  test.each(['', '42', 'null', '{"a":1}'])('the record %j comes back as that string', async (record) => {
+    await store.finish('k', await lease('k'), record);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'replay', record });
+  });
+
+  test('a released key is fresh again, for another body too', async () => {
+    const token = await lease('k');
+    await store.release('k', token);
+    const again = await store.begin('k', 'another', 30_000);
+    expect(again).toEqual({ state: 'fresh', token: expect.any(String) });
+    expect(again).not.toMatchObject({ token });
+  });
+
+  test('another fingerprint is a mismatch in every state', async () => {
+    const mismatch = { state: 'mismatch' };
+    const token = await lease('k');
+    expect(await store.begin('k', 'another', 30_000)).toEqual(mismatch);
+    await advance(30_000);
+    expect(await store.begin('k', 'another', 30_000)).toEqual(mismatch);
+    await store.finish('k', token, 'record');
+    expect(await store.begin('k', 'another', 30_000)).toEqual(mismatch);
+  });
+
+  test('a lease that ran out unrecorded is lost, never fresh', async () => {
+    await lease('k');
+    await advance(29_999);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'busy', retryAfterMs: 1 });
+    await advance(1);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'lost' });
+    await advance(1_000_000);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'lost' });
+  });
+
+  test('an owner that comes late still tells how it ended', async () => {
+    const token = await lease('k');
+    await advance(60_000);
+    await store.finish('k', token, 'late');
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'replay', record: 'late' });
+  });
+
+  test('only the owner may finish or release', async () => {
+    const token = await lease('k');
+    await store.finish('k', 'stranger', 'wrong');
+    await store.release('k', 'stranger');
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'busy' });
+
+    await store.release('k', token);
+    const second = await lease('k');
+    await store.finish('k', token, 'of the first owner');
+    await store.release('k', token);
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'busy' });
+    await store.finish('k', second, 'of the second');
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'replay', record: 'of the second' });
+  });
+
+  test('a record is final', async () => {
+    const token = await lease('k');
+    await store.finish('k', token, 'first');
+    await store.finish('k', token, 'second');
+    await store.release('k', token);
+    expect(await store.begin('k', 'print', 30_000)).toEqual({ state: 'replay', record: 'first' });
+  });
+
+  test('finishing or releasing an unknown key does nothing', async () => {
+    await store.finish('k', 'token', 'record');
+    await store.release('k', 'token');
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'fresh' });
+  });
+
+  test('a record is kept for 24 hours from its finish', async () => {
+    const token = await lease('k');
+    await advance(20_000);
+    await store.finish('k', token, 'record');
+    await advance(KEPT_MS - 1);
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'replay' });
+    await advance(1);
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'fresh' });
+  });
+
+  test('a lost key is kept for 24 hours', async () => {
+    await lease('k');
+    await advance(KEPT_MS - 1);
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'lost' });
+    await advance(1);
+    expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'fresh' });
+  });
+
+  test('keys do not share a state', async () => {
+    await lease('k');
+    await lease('l');
+  });
+
+  test('of many that begin at once exactly one is fresh', async () => {
+    const found = await Promise.all(Array.from({ length: 40 }, () => store.begin('k', 'print', 30_000)));
+    expect(found.filter(({ state }) => state === 'fresh')).toHaveLength(1);
+    expect(found.filter(({ state }) => state === 'busy')).toHaveLength(39);
+  });
+}

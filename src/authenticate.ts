@@ -1,0 +1,125 @@
+/**
+ * Who is asking: a gateway token that stands for a configured account, or a caller's own api_user and
+ * api_key, which only upstream's login can prove.
+ */
+
+import type { Account } from './account.ts';
+import type { ConfiguredAccount } from './config.ts';
+import type { Deliverer } from './deliver.ts';
+import { FailedLogins } from './failed-logins.ts';
+import { type Failure, failure } from './outcome.ts';
+
+/** An authenticated caller. */
+export interface Caller {
+  readonly account: Account;
+  /** The caller brought its own api_key, so upstream's 535 is the caller's to mend. */
+  readonly ownKey: boolean;
+}
+
+export interface Authenticator {
+  /** A gateway token, compared in constant time; `apiUser`, where it is given, must be its account's. */
+  token(token: string, apiUser?: string): Promise<Caller | Failure>;
+  /** An api_user and its api_key from `address`; proven by upstream's login before anything is drawn. */
+  apiKey(apiUser: string, apiKey: string, address: string): Promise<Caller | Failure>;
+}
+
+/** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
+const PROOF_MS = 5 * 60 * 1000;
+const MOST_PROOFS = 1000;
+
+interface Proof {
+  readonly until: number;
+  readonly failure: Promise<Failure | null>;
+}
+
+export function createAuthenticator(options: {
+  accounts: readonly ConfiguredAccount[];
+  basicAuth: boolean;
+  /** Calls per window of an api_user that no setting names. */
+  quotaLimit: number;
+  deadlineMs: number;
+  verify: Deliverer['verify'];
+}): Authenticator {
+  const { accounts } = options;
+  const failedLogins = new FailedLogins();
+  /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
+  const proofs = new Map<string, Proof>();
+  const tokens = accounts.flatMap((account) => account.tokens.map((token) => ({ token, account })));
+  let digests: Promise<{ digest: string; account: ConfiguredAccount }[]> | null = null;
+
+  const digestTokens = () =>
+    Promise.all(
+      tokens.map(async ({ token, account }) => ({
+        digest: token.startsWith('sha256:') ? token.slice(7).toLowerCase() : await sha256(token),
+        account,
+      })),
+    );
+
+  const prove = (digest: string, apiUser: string, apiKey: string): Promise<Failure | null> => {
+    const known = proofs.get(digest);
+    if (known && known.until > Date.now()) return known.failure;
+    const proof = options
+      .verify({ apiUser, apiKey, label: null }, AbortSignal.timeout(options.deadlineMs))
+      .then((failed) => {
+        if (failed) proofs.delete(digest);
+        return failed;
+      });
+    proofs.delete(digest);
+    proofs.set(digest, { until: Date.now() + PROOF_MS, failure: proof });
+    const [oldest] = proofs.keys();
+    if (proofs.size > MOST_PROOFS && oldest !== undefined) proofs.delete(oldest);
+    return proof;
+  };
+
+  return {
+    async token(token, apiUser) {
+      digests ??= digestTokens();
+      const digest = await sha256(token);
+      let found: ConfiguredAccount | null = null;
+      // Every one is compared, so that the time says nothing about which one is near.
+      for (const known of await digests) if (equal(known.digest, digest)) found = known.account;
+      if (!found || (apiUser !== undefined && found.apiUser !== apiUser)) {
+        return failure('unauthorized', 'This token is not known here.');
+      }
+      return { account: found, ownKey: false };
+    },
+
+    async apiKey(apiUser, apiKey, address) {
+      if (!options.basicAuth)
+        return failure('unauthorized', 'An api_key is not taken here (BASIC_AUTH is off).');
+      const attempt = failedLogins.begin(apiUser, address);
+      if ('retryAfterMs' in attempt) {
+        return failure(
+          'too-many-failed-logins',
+          'Too many failed logins for this api_user from this address.',
+          attempt,
+        );
+      }
+      const failed = await prove(await sha256(`${apiUser}\0${apiKey}`), apiUser, apiKey);
+      const refused = failed?.code === 'upstream-credentials';
+      attempt.end(refused);
+      if (refused)
+        return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
+      if (failed) return failed;
+      const configured = accounts.find((account) => account.apiUser === apiUser);
+      const account = configured
+        ? { ...configured, apiKey }
+        : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
+      return { account, ownKey: true };
+    },
+  };
+}
+
+const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Buffer.from(digest).toString('hex');
+}
+
+/** In constant time for texts of one length. */
+function equal(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
+  return difference === 0;
+}

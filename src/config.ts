@@ -1,0 +1,320 @@
+/** The environment, read once: settings in, a `Config` with nothing optional out, or all that is wrong at once. */
+
+import * as v from 'valibot';
+import type { Account } from './account.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+/** An account with the bearer tokens that may use it. */
+export interface ConfiguredAccount extends Account {
+  /** Each plain (at least 16 characters), or `sha256:` and the hex digest of one. */
+  readonly tokens: readonly string[];
+}
+
+export interface Config {
+  readonly accounts: readonly ConfiguredAccount[];
+  readonly basicAuth: boolean;
+  readonly smtp: {
+    readonly host: string;
+    /** In the order they are tried. */
+    readonly ports: readonly number[];
+    /** The name that the certificate must carry. */
+    readonly servername: string;
+    /** Most connections per login. */
+    readonly connections: number;
+  };
+  readonly deadlineMs: number;
+  readonly maxMessageBytes: number;
+  readonly quota: {
+    readonly limit: number;
+    readonly windowMs: number;
+    readonly guardMs: number;
+    readonly onError: 'local' | 'refuse';
+  };
+  readonly redis: { readonly url: string; readonly token: string } | null;
+  readonly corsOrigins: readonly string[];
+  readonly port: number;
+  readonly smtpDoor: {
+    readonly port: number;
+    readonly files: { readonly cert: string; readonly key: string } | null;
+  } | null;
+  readonly logLevel: LogLevel;
+}
+
+/** The settings are wrong; `problems` has a line for each, by the variable's name. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`The settings are wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/** What differs between the runtimes. */
+export interface Defaults {
+  readonly connections: number;
+  readonly ports: string;
+}
+
+const ACCOUNT_SETTINGS = [
+  'SENDCLOUD_API_USER',
+  'SENDCLOUD_API_KEY',
+  'GATEWAY_TOKENS',
+  'ACCOUNTS',
+  'BASIC_AUTH',
+] as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** True where no setting says who may send: then, outside production, Node starts its sandbox. */
+export const namesNoAccount = (environment: Environment): boolean =>
+  ACCOUNT_SETTINGS.every((name) => !environment[name]);
+
+/** Digits only: `Number('')`, `1e9` and `0x10` are no limits that somebody meant. */
+const wholeNumber = (least: number, most: number) =>
+  v.pipe(
+    v.string(),
+    v.check(
+      (text) => /^\d{1,15}$/.test(text) && Number(text) >= least && Number(text) <= most,
+      `expected a whole number from ${least} to ${most}`,
+    ),
+    v.transform(Number),
+  );
+
+const list = <T extends v.GenericSchema<string, unknown>>(item: T) =>
+  v.pipe(
+    v.string(),
+    v.transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    ),
+    v.array(item),
+  );
+
+const port = wholeNumber(1, 65535);
+
+const apiUser = v.pipe(
+  v.string('expected a string'),
+  v.regex(/^[\x21-\x7e]+$/, 'expected printable ASCII without spaces'),
+  v.excludes('#', 'expected no "#": the label is given with each message'),
+  v.excludes(':', 'expected no ":": HTTP Basic could not carry it'),
+);
+const apiKey = v.pipe(v.string('expected a string'), v.regex(/^[\x20-\x7e]+$/, 'expected printable ASCII'));
+const token = v.pipe(
+  v.string('expected a string'),
+  v.regex(
+    /^(?:sha256:[0-9a-fA-F]{64}|(?!sha256:)[A-Za-z0-9._~+/-]{16,}=*)$/,
+    'expected bearer tokens of 16 or more of A-Z a-z 0-9 . _ ~ + / -, or sha256: and 64 hex digits',
+  ),
+);
+/** An address or a domain; compared in lower case. */
+const sender = v.pipe(
+  v.string('expected a string'),
+  v.regex(/^(?:[^\s@]+@)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+$/, 'expected an address or a domain'),
+  v.toLowerCase(),
+);
+const wholeJson = (least: number, most: number, expected: string) =>
+  v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
+
+const MOST_CALLS = 1_000_000;
+
+const accountsJson = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return JSON.parse(dataset.value) as unknown;
+    } catch {
+      addIssue({ message: 'expected JSON' });
+      return NEVER;
+    }
+  }),
+  v.pipe(
+    v.array(
+      v.strictObject(
+        {
+          apiUser,
+          apiKey,
+          tokens: v.optional(v.array(token, 'expected an array of tokens'), []),
+          from: v.optional(v.array(sender, 'expected an array of addresses or domains')),
+          labels: v.optional(
+            v.array(
+              wholeJson(1, Number.MAX_SAFE_INTEGER, 'expected positive whole numbers'),
+              'expected an array of label ids',
+            ),
+          ),
+          quota: v.optional(wholeJson(1, MOST_CALLS, `expected a whole number from 1 to ${MOST_CALLS}`)),
+        },
+        (issue) =>
+          issue.expected === 'never'
+            ? 'unknown; an account has apiUser, apiKey, tokens, from, labels, quota'
+            : 'missing, or not an object',
+      ),
+      'expected a JSON array of accounts',
+    ),
+    v.minLength(1, 'expected at least one account'),
+    v.check(
+      (accounts) => new Set(accounts.map((account) => account.apiUser)).size === accounts.length,
+      'expected each apiUser once: an api_user has one quota and one policy',
+    ),
+    v.check((accounts) => {
+      const tokens = accounts.flatMap((account) => account.tokens);
+      return new Set(tokens).size === tokens.length;
+    }, 'expected each token once: it says whose account is used'),
+  ),
+);
+
+const origin = v.pipe(
+  v.string(),
+  v.check(
+    (text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text),
+    'expected * or origins such as https://app.example.com, without a path',
+  ),
+);
+
+const settings = (defaults: Defaults) =>
+  v.object({
+    SENDCLOUD_API_USER: v.optional(apiUser),
+    SENDCLOUD_API_KEY: v.optional(apiKey),
+    GATEWAY_TOKENS: v.optional(list(token)),
+    ACCOUNTS: v.optional(accountsJson),
+    BASIC_AUTH: v.optional(v.picklist(['on', 'off'], 'expected on or off'), 'off'),
+    SMTP_HOST: v.optional(
+      v.pipe(v.string(), v.regex(/^[A-Za-z0-9.:-]+$/, 'expected a host name')),
+      'smtp.sendcloud.net',
+    ),
+    SMTP_PORTS: v.optional(v.pipe(list(port), v.minLength(1, 'expected at least one port')), defaults.ports),
+    SMTP_SERVERNAME: v.optional(
+      v.pipe(v.string(), v.regex(/^[A-Za-z0-9.:-]+$/, 'expected the host name in the certificate')),
+    ),
+    SMTP_CONNECTIONS: v.optional(wholeNumber(1, 100), String(defaults.connections)),
+    DEADLINE_MS: v.optional(wholeNumber(100, 600_000), '25000'),
+    MAX_MESSAGE_BYTES: v.optional(wholeNumber(1024, 100_000_000), '16000000'),
+    QUOTA_LIMIT: v.optional(wholeNumber(1, MOST_CALLS), '20000'),
+    QUOTA_WINDOW_MS: v.optional(wholeNumber(1000, 86_400_000), '60000'),
+    QUOTA_GUARD_MS: v.optional(wholeNumber(0, 60_000), '500'),
+    QUOTA_ON_ERROR: v.optional(v.picklist(['local', 'refuse'], 'expected local or refuse'), 'local'),
+    UPSTASH_REDIS_REST_URL: v.optional(
+      v.pipe(
+        v.string(),
+        v.check((text) => URL.canParse(text) && /^https?:/.test(text), 'expected an http(s) URL'),
+      ),
+    ),
+    UPSTASH_REDIS_REST_TOKEN: v.optional(v.string()),
+    CORS_ORIGINS: v.optional(list(origin), ''),
+    PORT: v.optional(wholeNumber(0, 65535), '8080'),
+    SMTP_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
+    SMTP_DOOR_CERT: v.optional(v.string()),
+    SMTP_DOOR_KEY: v.optional(v.string()),
+    LOG_LEVEL: v.optional(v.picklist(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), 'info'),
+  });
+
+type Settings = v.InferOutput<ReturnType<typeof settings>>;
+
+/**
+ * Reads the settings (design: "Settings"). An empty variable counts as unset.
+ *
+ * @throws {ConfigError} with every wrong setting, by name, and what was expected; never its value,
+ *   which may be a secret
+ */
+export function parseConfig(environment: Environment, defaults: Defaults): Config {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+  const parsed = v.safeParse(settings(defaults), set);
+  const problems = (parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`);
+  problems.push(...combinationProblems(set));
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+
+  const value = parsed.output;
+  return {
+    accounts: accountsOf(value),
+    basicAuth: value.BASIC_AUTH === 'on',
+    smtp: {
+      host: value.SMTP_HOST,
+      ports: value.SMTP_PORTS,
+      servername: value.SMTP_SERVERNAME ?? value.SMTP_HOST,
+      connections: value.SMTP_CONNECTIONS,
+    },
+    deadlineMs: value.DEADLINE_MS,
+    maxMessageBytes: value.MAX_MESSAGE_BYTES,
+    quota: {
+      limit: value.QUOTA_LIMIT,
+      windowMs: value.QUOTA_WINDOW_MS,
+      guardMs: value.QUOTA_GUARD_MS,
+      onError: value.QUOTA_ON_ERROR,
+    },
+    redis:
+      value.UPSTASH_REDIS_REST_URL && value.UPSTASH_REDIS_REST_TOKEN
+        ? { url: value.UPSTASH_REDIS_REST_URL, token: value.UPSTASH_REDIS_REST_TOKEN }
+        : null,
+    corsOrigins: value.CORS_ORIGINS,
+    port: value.PORT,
+    smtpDoor:
+      value.SMTP_DOOR_PORT === undefined
+        ? null
+        : {
+            port: value.SMTP_DOOR_PORT,
+            files:
+              value.SMTP_DOOR_CERT && value.SMTP_DOOR_KEY
+                ? { cert: value.SMTP_DOOR_CERT, key: value.SMTP_DOOR_KEY }
+                : null,
+          },
+    logLevel: value.LOG_LEVEL,
+  };
+}
+
+/** What is wrong between settings. Asked of the raw ones, so that it is told beside what is wrong in each. */
+function combinationProblems(set: Environment): string[] {
+  const problems: string[] = [];
+  const together = (...names: string[]) => {
+    const missing = names.filter((name) => !set[name]);
+    if (missing.length === 0 || missing.length === names.length) return;
+    for (const name of missing) {
+      const others = names.filter((other) => set[other]);
+      problems.push(`${name}: missing, and needed with ${others.join(' and ')}`);
+    }
+  };
+  together('SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY');
+  together('UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN');
+  together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
+
+  const basic = set.BASIC_AUTH === 'on';
+  if (set.ACCOUNTS) {
+    for (const name of ['SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY', 'GATEWAY_TOKENS']) {
+      if (set[name]) problems.push(`${name}: not together with ACCOUNTS; put it there`);
+    }
+  } else if (set.SENDCLOUD_API_USER) {
+    if (!set.GATEWAY_TOKENS && !basic) {
+      problems.push('GATEWAY_TOKENS: missing; nobody could send without a token, unless BASIC_AUTH is on');
+    }
+  } else if (set.GATEWAY_TOKENS) {
+    problems.push('SENDCLOUD_API_USER: missing, and needed with GATEWAY_TOKENS');
+  } else if (!basic) {
+    problems.push(
+      'SENDCLOUD_API_USER: missing; set it with SENDCLOUD_API_KEY and GATEWAY_TOKENS, or ACCOUNTS',
+    );
+  }
+  return problems;
+}
+
+function accountsOf(value: Settings): ConfiguredAccount[] {
+  if (value.ACCOUNTS) {
+    return value.ACCOUNTS.map((account) => ({
+      ...account,
+      from: account.from ?? null,
+      labels: account.labels ?? null,
+      quota: account.quota ?? value.QUOTA_LIMIT,
+    }));
+  }
+  if (!value.SENDCLOUD_API_USER || !value.SENDCLOUD_API_KEY) return [];
+  return [
+    {
+      apiUser: value.SENDCLOUD_API_USER,
+      apiKey: value.SENDCLOUD_API_KEY,
+      tokens: value.GATEWAY_TOKENS ?? [],
+      from: null,
+      labels: null,
+      quota: value.QUOTA_LIMIT,
+    },
+  ];
+}

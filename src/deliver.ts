@@ -1,0 +1,185 @@
+/**
+ * One message's way to upstream: lease an authenticated connection, draw one call, send, classify.
+ *
+ * The draw comes after the login and right before MAIL FROM, so wrong credentials draw nothing and
+ * upstream sees calls about when they are counted. Every attempt that writes MAIL draws one.
+ */
+
+import type { Login } from './account.ts';
+import { type Accepted, type Failure, failure, type Outcome } from './outcome.ts';
+import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
+
+/** RFC 5321 section 2.3.1: what MAIL and RCPT say. */
+export interface Envelope {
+  readonly from: string;
+  readonly to: readonly string[];
+  /** Octets as transferred, for SIZE= (RFC 1870); null where a stream's size was not declared. */
+  readonly size: number | null;
+}
+
+/** The message as RFC 5322 text with CRLF line ends. A stream is read once, after upstream's 354. */
+export type Content = Uint8Array | AsyncIterable<Uint8Array>;
+
+/** A failed step, and whether nothing at all happened: lost before MAIL was answered, nothing refused. */
+export interface Fault {
+  readonly failure: Failure;
+  readonly again: boolean;
+}
+
+/** An authenticated connection, for one transaction at a time. */
+export interface Lease {
+  /** One transaction. The connection takes care of itself afterwards, whatever the result. */
+  send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault>;
+  /** Gives the connection back unused. */
+  release(): void;
+  /** The largest message upstream takes, in octets (RFC 1870); null where it does not say. */
+  readonly maxSize: number | null;
+}
+
+/** Where leases come from. */
+export interface Relay {
+  /**
+   * An authenticated connection, warm or new.
+   *
+   * @param helo - the domain of the sender, for EHLO when the connection is new
+   * @param attempt - 0, 1, 2: later ones start at the next port
+   */
+  lease(login: Login, helo: string | null, attempt: number, signal: AbortSignal): Promise<Lease | Fault>;
+}
+
+export interface Delivery {
+  readonly login: Login;
+  /** Calls per window of this api_user. */
+  readonly limit: number;
+  readonly envelope: Envelope;
+  readonly content: Content;
+}
+
+/** Milliseconds spent in each step, over all attempts. */
+export interface Timing {
+  readonly lease: number;
+  readonly draw: number;
+  readonly send: number;
+}
+
+export interface Delivered {
+  readonly outcome: Outcome;
+  /** The window after the last draw; null where nothing was drawn or asked. */
+  readonly quota: QuotaState | null;
+  readonly timing: Timing;
+}
+
+export interface Deliverer {
+  /** Sends one message; the outcome is a value, whatever happens. */
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<Delivered>;
+  /** Proves a login by upstream's own 235, or says what stood against it. Draws nothing. */
+  verify(login: Login, signal: AbortSignal): Promise<Failure | null>;
+}
+
+const ATTEMPTS = 3;
+
+/** How long upstream's own 536 closes the window for every instance. */
+const CLOSED_MS = 10_000;
+
+export const isFault = (result: object): result is Fault => 'failure' in result;
+
+export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
+  return {
+    async deliver({ login, limit, envelope, content }, signal) {
+      const timing = { lease: 0, draw: 0, send: 0 };
+      let state: QuotaState | null = null;
+      const timed = async <T>(step: keyof Timing, work: Promise<T>): Promise<T> => {
+        const start = performance.now();
+        return work.finally(() => {
+          timing[step] += performance.now() - start;
+        });
+      };
+
+      const outcome = await attempts(signal, async (attempt) => {
+        const lease = await timed('lease', relay.lease(login, domainOf(envelope.from), attempt, signal));
+        if (isFault(lease)) return lease;
+        const obstacle = obstacleFor(envelope, lease, signal);
+        if (obstacle) {
+          lease.release();
+          return final(obstacle);
+        }
+        let draw: Draw;
+        try {
+          draw = state = await timed('draw', quota.draw(login.apiUser, limit));
+        } catch (error) {
+          lease.release();
+          if (error instanceof QuotaUnavailable) return final(quotaUnavailable());
+          throw error;
+        }
+        if (!draw.granted) {
+          lease.release();
+          return final(quotaExceeded(draw));
+        }
+        return timed('send', lease.send(envelope, content, signal));
+      });
+
+      if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing };
+      // Upstream counts calls that we do not see. A store that is away cannot close: the outcome stands.
+      await timed('draw', quota.close(login.apiUser, CLOSED_MS)).catch(() => {});
+      return {
+        outcome: outcome.delivery === 'accepted' ? outcome : { ...outcome, retryAfterMs: CLOSED_MS },
+        quota: { limit, remaining: 0, resetMs: CLOSED_MS },
+        timing,
+      };
+    },
+
+    async verify(login, signal) {
+      const proof = await attempts(signal, (attempt) => relay.lease(login, null, attempt, signal));
+      if ('delivery' in proof) return proof;
+      proof.release();
+      return null;
+    },
+  };
+}
+
+/** Tries again only where nothing happened at all, at most twice more and inside the deadline. */
+async function attempts<T extends object>(
+  signal: AbortSignal,
+  run: (attempt: number) => Promise<T | Fault>,
+): Promise<T | Failure> {
+  for (let attempt = 0; ; attempt++) {
+    const result = await run(attempt);
+    if (!isFault(result)) return result;
+    if (!result.again || attempt === ATTEMPTS - 1 || signal.aborted) return result.failure;
+  }
+}
+
+const final = (failed: Failure): Fault => ({ failure: failed, again: false });
+
+const domainOf = (address: string): string | null => address.slice(address.lastIndexOf('@') + 1) || null;
+
+/** What is known to fail before a call is drawn for it. */
+function obstacleFor({ size }: Envelope, { maxSize }: Lease, signal: AbortSignal): Failure | null {
+  if (signal.aborted)
+    return failure('upstream-timeout', 'The deadline passed before a connection was ready.');
+  if (size === null || maxSize === null || size <= maxSize) return null;
+  return failure(
+    'message-too-large',
+    `The message has ${size} bytes as transferred; upstream takes ${maxSize}.`,
+  );
+}
+
+/** The store is away and QUOTA_ON_ERROR is `refuse`. */
+export const quotaUnavailable = (): Failure =>
+  failure('quota-unavailable', 'The quota store does not answer; nothing was sent.', { retryAfterMs: 1000 });
+
+/** Our own window's refusal, in the words of every door. */
+export function quotaExceeded(draw: Draw): Failure {
+  const seconds = Math.ceil(draw.retryAfterMs / 1000);
+  return failure(
+    'quota-exceeded',
+    `The window of ${draw.limit} calls has ${draw.remaining} left; this fits in ${seconds} s.`,
+    { retryAfterMs: draw.retryAfterMs },
+  );
+}
+
+/** Upstream's own limit, at whatever stage it came: also for one recipient among others. */
+function saidFrequencyLimited(outcome: Outcome): boolean {
+  if (outcome.delivery !== 'accepted' && outcome.smtp?.code === 536) return true;
+  return (outcome.rejected ?? []).some((rejection) => rejection.code === 536);
+}

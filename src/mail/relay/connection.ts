@@ -1,0 +1,446 @@
+/**
+ * One SMTP session with upstream: STARTTLS, AUTH LOGIN, then transactions, on nodemailer's SMTPConnection.
+ *
+ * The phase of a transaction is known here and not guessed from an error: our own body stream is read
+ * for the first time after 354, and its end is what makes SMTPConnection write the final dot.
+ */
+
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import SMTPConnection, { type SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
+import { type Login, loginName } from '../../account.ts';
+import type { Content, Envelope, Fault } from '../../deliver.ts';
+import {
+  type Accepted,
+  type Failure,
+  type FailureCode,
+  failure,
+  type Phase,
+  type SmtpReply,
+} from '../../outcome.ts';
+import { parseReply } from './reply.ts';
+
+/** Upstream's address, and what its certificate must say. */
+export interface Upstream {
+  readonly host: string;
+  /** The name that the certificate must carry, and SNI. */
+  readonly servername: string;
+  /** PEM of a CA to trust besides the runtime's own: the sandbox's. */
+  readonly ca?: string;
+}
+
+/** An open, authenticated session. */
+export interface Connection {
+  /** False once the session has ended, whoever ended it. */
+  readonly alive: boolean;
+  readonly maxSize: number | null;
+  /** Runs when the session ends while nobody sends. */
+  onEnd: () => void;
+  send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault>;
+  /** Ends a refused transaction (RFC 5321 section 4.1.1.5); false when the session cannot be used again. */
+  reset(signal: AbortSignal): Promise<boolean>;
+  /** Says QUIT and waits for the end, two seconds at the most. */
+  quit(): Promise<void>;
+  close(): void;
+}
+
+/** The fields that nodemailer's errors carry. */
+interface SmtpError extends Error {
+  code?: string;
+  originalCode?: string;
+  command?: string;
+  response?: string;
+  responseCode?: number;
+  rejectedErrors?: readonly RecipientError[];
+}
+interface RecipientError {
+  readonly message: string;
+  readonly recipient?: string | undefined;
+  readonly response?: string | undefined;
+  readonly responseCode?: number | undefined;
+}
+
+/** SMTPConnection's own timers stand back: the deadline's AbortSignal decides. */
+const NEVER_MS = 24 * 60 * 60 * 1000;
+
+/** How much of a message is handed to the socket at a time, in bytes. */
+const CHUNK = 64 * 1024;
+
+/**
+ * Opens a session and logs in.
+ *
+ * @param helo - EHLO's argument; null says the loopback address literal
+ * @param signal - aborts the whole opening
+ */
+export async function openConnection(
+  upstream: Upstream,
+  port: number,
+  login: Login,
+  helo: string | null,
+  signal: AbortSignal,
+): Promise<Connection | Fault> {
+  const socket = await openSocket(upstream.host, port, signal);
+  if ('failure' in socket) return socket;
+
+  let maxSize: number | null = null;
+  const smtp = new SMTPConnection({
+    connection: socket,
+    host: upstream.host,
+    port,
+    name: helo ?? '[127.0.0.1]',
+    requireTLS: true,
+    servername: upstream.servername,
+    tls: { minVersion: 'TLSv1.2', ...(upstream.ca === undefined ? {} : { ca: upstream.ca }) },
+    connectionTimeout: NEVER_MS,
+    greetingTimeout: NEVER_MS,
+    socketTimeout: NEVER_MS,
+    socketCloseTimeout: 1000,
+    customAuth: {
+      LOGIN: (session) => {
+        maxSize = session.maxAllowedSize || null;
+        return authLogin(session);
+      },
+    },
+  });
+  const session = new Session(smtp);
+
+  const connected = await session.step((done) => smtp.connect(done), signal);
+  if (connected) {
+    const upgrading = smtp.upgrading === true;
+    smtp.close();
+    return openingFault(connected, upstream, port, upgrading);
+  }
+  const credentials = { user: loginName(login), pass: login.apiKey };
+  const loggedIn = await session.step(
+    (done) => smtp.login({ ...credentials, method: 'LOGIN' }, done),
+    signal,
+  );
+  if (loggedIn) {
+    smtp.close();
+    return loginFault(loggedIn, login);
+  }
+  return new AuthenticatedConnection(smtp, session, maxSize);
+}
+
+/** By host name, so that the runtime knows the name: on workerd, SNI and the certificate check hang on it. */
+function openSocket(host: string, port: number, signal: AbortSignal): Promise<Socket | Fault> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const settle = (result: Socket | Fault) => {
+      socket.off('connect', onConnect).off('error', onError);
+      signal.removeEventListener('abort', onAbort);
+      resolve(result);
+    };
+    const fail = (failed: Failure) => {
+      socket.on('error', () => {}).destroy();
+      settle({ failure: failed, again: true });
+    };
+    const onConnect = () => settle(socket);
+    const onError = (error: Error) => fail(unreachable(host, port, error));
+    const onAbort = () => fail(failure('upstream-timeout', `${host}:${port} did not answer in time.`));
+    socket.once('connect', onConnect).once('error', onError);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Connects, reads upstream's greeting and leaves; null when it is 220. For the readiness probe. */
+export async function readGreeting(
+  upstream: Upstream,
+  port: number,
+  signal: AbortSignal,
+): Promise<Failure | null> {
+  const socket = await openSocket(upstream.host, port, signal);
+  if ('failure' in socket) return socket.failure;
+  try {
+    const [chunk] = (await once(socket, 'data', { signal })) as [Buffer];
+    const smtp = parseReply(chunk.toString('latin1').trimEnd(), 'greeting');
+    if (smtp.code === 220) return null;
+    return failure(openingCode(smtp), `${upstream.host}:${port} refused the session.`, { smtp });
+  } catch (error) {
+    return unreachable(upstream.host, port, error as Error);
+  } finally {
+    socket.on('error', () => {}).end('QUIT\r\n');
+    setTimeout(() => socket.destroy(), 1000);
+  }
+}
+
+/** `AUTH LOGIN` with the user name as initial response, which saves a round trip. */
+const authLogin: SMTPConnectionCustomAuthHandler = async ({ auth, sendCommand, reject }) => {
+  const user = Buffer.from(auth.credentials.user).toString('base64');
+  let reply = await sendCommand(`AUTH LOGIN ${user}`);
+  // A server that ignores the initial response asks for the user name: base64("Username:").
+  if (reply.status === 334 && /^username:?$/i.test(Buffer.from(reply.text, 'base64').toString())) {
+    reply = await sendCommand(user);
+  }
+  if (reply.status === 334) reply = await sendCommand(Buffer.from(auth.credentials.pass).toString('base64'));
+  if (reply.status !== 235) reject('Login refused');
+};
+
+/** Settles each step once, however a dying connection speaks: by `error`, by `end`, by the callback, or twice. */
+class Session {
+  onEnd: () => void = () => {};
+  #settle: ((error: SmtpError) => void) | null = null;
+  readonly #smtp: SMTPConnection;
+
+  constructor(smtp: SMTPConnection) {
+    this.#smtp = smtp;
+    // These listeners stay for good: an `error` without one would end the process.
+    smtp.on('error', (error: SmtpError) => this.#ended(error));
+    smtp.on('end', () => this.#ended(new Error('Connection closed')));
+  }
+
+  /** Runs one step to its callback; resolves with the error, or null. An abort closes the connection. */
+  step(
+    start: (done: (error?: Error | null) => void) => void,
+    signal: AbortSignal,
+  ): Promise<SmtpError | null> {
+    return new Promise((resolve) => {
+      const settle = (error: SmtpError | null) => {
+        if (this.#settle !== settle) return;
+        this.#settle = null;
+        signal.removeEventListener('abort', onAbort);
+        resolve(error);
+      };
+      const onAbort = () => {
+        settle(Object.assign(new Error('Deadline passed'), { code: 'ABORT' }));
+        this.#smtp.close();
+      };
+      this.#settle = settle;
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      start((error) => settle(error ?? null));
+    });
+  }
+
+  #ended(error: SmtpError): void {
+    if (this.#settle) this.#settle(error);
+    else this.onEnd();
+  }
+}
+
+class AuthenticatedConnection implements Connection {
+  readonly maxSize: number | null;
+  readonly #smtp: SMTPConnection;
+  readonly #session: Session;
+
+  constructor(smtp: SMTPConnection, session: Session, maxSize: number | null) {
+    this.#smtp = smtp;
+    this.#session = session;
+    this.maxSize = maxSize;
+  }
+
+  get alive(): boolean {
+    return !this.#smtp.destroyed;
+  }
+
+  set onEnd(listener: () => void) {
+    this.#session.onEnd = listener;
+  }
+
+  async send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault> {
+    const body = new Body(content);
+    // Public on SMTPConnection: still false afterwards means that MAIL was not answered.
+    this.#smtp.lastServerResponse = false;
+    const smtpEnvelope = {
+      from: envelope.from,
+      to: [...envelope.to],
+      ...(envelope.size === null ? {} : { size: envelope.size }),
+    };
+    let accepted: Accepted | null = null;
+    const error = await this.#session.step(
+      (done) =>
+        this.#smtp.send(smtpEnvelope, body, (failed, info) => {
+          if (!failed) {
+            accepted = {
+              delivery: 'accepted',
+              reply: parseReply(info.response, 'dot'),
+              accepted: info.accepted,
+              rejected: (info.rejectedErrors ?? []).map(rejection),
+            };
+          }
+          done(failed);
+        }),
+      signal,
+    );
+    if (accepted) return accepted;
+    body.destroy();
+    return this.#sendFault(error ?? new Error('No reply'), body.progress);
+  }
+
+  async reset(signal: AbortSignal): Promise<boolean> {
+    return (await this.#session.step((done) => this.#smtp.reset(done), signal)) === null;
+  }
+
+  async quit(): Promise<void> {
+    if (!this.alive) return;
+    await this.#session.step(() => this.#smtp.quit(), AbortSignal.timeout(2000));
+  }
+
+  close(): void {
+    this.#smtp.close();
+  }
+
+  #sendFault(error: SmtpError, progress: Body['progress']): Fault {
+    const { responseCode = 0, response = '' } = error;
+    if (responseCode >= 400) {
+      const phase = refusalPhase(error, progress);
+      const rejected = error.rejectedErrors?.map(rejection);
+      return { failure: refusal(responseCode, response, phase, rejected), again: false };
+    }
+    // A session that lost its step cannot be trusted with another message.
+    this.close();
+    if (progress === 'ended') {
+      const what = error.code === 'ABORT' ? 'fell silent' : response ? 'answered nonsense' : 'was lost';
+      const detail = `Upstream ${what} after the final dot: it may have the message.`;
+      return { failure: failure('outcome-unknown', detail), again: false };
+    }
+    if (error.code === 'ESTREAM') {
+      return { failure: failure('invalid-message', 'The message broke off before its end.'), again: false };
+    }
+    if (error.code === 'ABORT') {
+      const detail = 'The deadline passed before the message was complete; it was not sent.';
+      return { failure: failure('upstream-timeout', detail), again: false };
+    }
+    const answered = this.#smtp.lastServerResponse !== false || progress !== 'unread';
+    const detail = `Upstream closed the connection ${answered ? 'within the transaction' : 'before it answered MAIL'}.`;
+    return { failure: failure('upstream-unreachable', detail), again: !answered };
+  }
+}
+
+/** The message on its way out, which knows how far it is. */
+class Body extends Readable {
+  /** `unread` until 354 has come, `ended` from the moment the final dot may be written. */
+  progress: 'unread' | 'reading' | 'ended' = 'unread';
+  readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+
+  constructor(content: Content) {
+    super({ highWaterMark: CHUNK });
+    this.#chunks = content instanceof Uint8Array ? slices(content) : content[Symbol.asyncIterator]();
+    // Before any pipe's own listener, so that the phase is set when the dot is written.
+    this.once('end', () => {
+      this.progress = 'ended';
+    });
+  }
+
+  override async _read(): Promise<void> {
+    this.progress = 'reading';
+    try {
+      const { value, done } = await this.#chunks.next();
+      this.push(done ? null : value);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    // Tells a stream's producer that nobody reads any more.
+    Promise.resolve(this.#chunks.return?.()).then(
+      () => done(error),
+      () => done(error),
+    );
+  }
+}
+
+function* slices(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += CHUNK) yield bytes.subarray(start, start + CHUNK);
+}
+
+const rejection = (error: RecipientError) => ({
+  address: error.recipient ?? '',
+  code: error.responseCode ?? 0,
+  response: error.response ?? error.message,
+});
+
+/** Where upstream said no, from what was running. */
+function refusalPhase(error: SmtpError, progress: Body['progress']): Phase {
+  if (progress === 'ended') return 'dot';
+  if (progress === 'reading') return 'data';
+  if (error.command === 'MAIL FROM') return 'mail';
+  return error.command === 'RCPT TO' ? 'rcpt' : 'data';
+}
+
+/** Upstream's 4xx or 5xx within a transaction, by its code. */
+function refusal(code: number, response: string, phase: Phase, rejected: Failure['rejected']): Failure {
+  const more = { smtp: parseReply(response, phase), ...(rejected?.length ? { rejected } : {}) };
+  if (code === 536) return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
+  if (code < 500) return failure('upstream-busy', 'Upstream deferred the message; it was not sent.', more);
+  // By its text as well: Haraka says 550 "Message too big!", where RFC 1870 has 552.
+  if (code === 552 || /too big|too large|exceeds.*size/i.test(response)) {
+    return failure('message-too-large', 'Upstream says that the message is too large.', more);
+  }
+  if (phase === 'rcpt') return failure('recipients-refused', 'Upstream refused every recipient.', more);
+  return failure('message-refused', 'Upstream refused the message; it was not sent.', more);
+}
+
+const unreachable = (host: string, port: number, error: SmtpError): Failure =>
+  failure(
+    'upstream-unreachable',
+    `${host}:${port} cannot be reached (${error.originalCode ?? error.code ?? 'closed'}).`,
+  );
+
+/** Between TCP's connect and a session that is secured and ready for AUTH. */
+function openingFault(error: SmtpError, upstream: Upstream, port: number, upgrading: boolean): Fault {
+  const at = `${upstream.host}:${port}`;
+  if (error.code === 'ABORT') {
+    return { failure: failure('upstream-timeout', `${at} did not answer in time.`), again: true };
+  }
+  if (error.responseCode && error.response) {
+    const phase = openingPhase(error);
+    const smtp = parseReply(error.response, phase);
+    return { failure: failure(openingCode(smtp), `${at} refused the session.`, { smtp }), again: false };
+  }
+  // Closed or reset amid the handshake is a lost connection; whatever else TLS said is about trust.
+  const cause = error.originalCode ?? error.code ?? '';
+  if (upgrading && !['ETLS', 'ECONNRESET', 'EPIPE', ''].includes(cause)) {
+    return {
+      failure: failure('upstream-insecure', `${at} offers no trustworthy TLS (${cause}).`),
+      again: false,
+    };
+  }
+  return { failure: unreachable(upstream.host, port, error), again: true };
+}
+
+function openingPhase(error: SmtpError): Phase {
+  if (error.command === 'STARTTLS') return 'starttls';
+  return error.command === 'EHLO' ? 'ehlo' : 'greeting';
+}
+
+function openingCode({ code, phase }: SmtpReply): FailureCode {
+  if (code === 536) return 'quota-exceeded';
+  if (phase === 'starttls') return 'upstream-insecure';
+  return code < 500 ? 'upstream-busy' : 'upstream-unreachable';
+}
+
+/** AUTH LOGIN went wrong. */
+function loginFault(error: SmtpError, login: Login): Fault {
+  if (error.code === 'ABORT') {
+    return {
+      failure: failure('upstream-timeout', 'Upstream did not answer the login in time.'),
+      again: true,
+    };
+  }
+  if (error.response === undefined) {
+    return {
+      failure: failure('upstream-unreachable', 'Upstream closed the connection at the login.'),
+      again: true,
+    };
+  }
+  const smtp = parseReply(error.response, 'auth');
+  if (smtp.code === 536) {
+    return {
+      failure: failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp }),
+      again: false,
+    };
+  }
+  if (smtp.code < 500) {
+    return {
+      failure: failure('upstream-busy', 'Upstream cannot take the login now.', { smtp }),
+      again: false,
+    };
+  }
+  const label = login.label === null ? '' : `, or the label ${login.label} does not exist`;
+  const detail = `Upstream refused the login ${loginName(login)}: the api_key is wrong${label}.`;
+  return { failure: failure('upstream-credentials', detail, { smtp }), again: false };
+}

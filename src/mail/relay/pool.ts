@@ -1,0 +1,218 @@
+/** Warm connections by login: bounded in number, in waiting and in age. */
+
+import { type Login, loginName } from '../../account.ts';
+import { type Envelope, type Fault, isFault, type Lease, type Relay } from '../../deliver.ts';
+import { type Failure, failure } from '../../outcome.ts';
+import { type Connection, openConnection, readGreeting, type Upstream } from './connection.ts';
+
+export interface PoolOptions {
+  readonly upstream: Upstream;
+  /** In the order they are tried. */
+  readonly ports: readonly number[];
+  /** Most connections per login. */
+  readonly connections: number;
+  /** An idle connection older than this is closed, in milliseconds; a frozen container's are dead unseen. */
+  readonly idleMs: number;
+}
+
+export interface Pool extends Relay {
+  /** Connects to the port in use and reads upstream's greeting; null when it is 220. */
+  greeting(signal: AbortSignal): Promise<Failure | null>;
+  /** Says QUIT on every idle connection; those in use follow when they are given back. */
+  close(): Promise<void>;
+}
+
+/** Waiting messages hold their bytes in memory: more than this per login are `overloaded`. */
+const MOST_WAITING = 500;
+
+/** Logins kept warm; the least recently used idle one makes room. */
+const MOST_LOGINS = 100;
+
+/** The most that one port may take to a login: the next one gets its chance inside the deadline. */
+const OPENING_MS = 10_000;
+
+/** The connections of one login. */
+interface Slot {
+  readonly key: string;
+  /** Most recently used last. */
+  readonly idle: { readonly connection: Connection; readonly since: number }[];
+  /** Open, opening and in use. */
+  open: number;
+  readonly waiting: ((turn: Connection | 'open') => void)[];
+}
+
+export function createPool(options: PoolOptions): Pool {
+  /** By login, least recently used first. */
+  const slots = new Map<string, Slot>();
+  const { upstream, ports } = options;
+  /** The port that answered last is tried first: a blocked one costs its time-out only once. */
+  let preferred = 0;
+  let closing = false;
+  let sweeper: ReturnType<typeof setTimeout> | null = null;
+
+  const slotOf = (login: Login): Slot => {
+    const key = JSON.stringify([loginName(login), login.apiKey]);
+    const slot = slots.get(key) ?? { key, idle: [], open: 0, waiting: [] };
+    slots.delete(key);
+    slots.set(key, slot);
+    return slot;
+  };
+
+  const forget = (slot: Slot, connection: Connection) => {
+    const index = slot.idle.findIndex((entry) => entry.connection === connection);
+    if (index === -1) return;
+    slot.idle.splice(index, 1);
+    left(slot);
+  };
+
+  /** A connection is gone: its place is the next waiter's, to open one of its own. */
+  const left = (slot: Slot) => {
+    const next = slot.waiting.shift();
+    if (next) return next('open');
+    slot.open--;
+    if (slot.open === 0) slots.delete(slot.key);
+  };
+
+  const retire = (slot: Slot, connection: Connection): Promise<void> => {
+    connection.onEnd = () => {};
+    left(slot);
+    return connection.quit().finally(() => connection.close());
+  };
+
+  const giveBack = (slot: Slot, connection: Connection) => {
+    if (!connection.alive) return left(slot);
+    if (closing) return void retire(slot, connection);
+    const next = slot.waiting.shift();
+    if (next) return next(connection);
+    connection.onEnd = () => forget(slot, connection);
+    slot.idle.push({ connection, since: Date.now() });
+    sweepLater();
+    dropLeastUsed();
+  };
+
+  const dropLeastUsed = () => {
+    if (slots.size <= MOST_LOGINS) return;
+    for (const slot of slots.values()) {
+      if (slot.idle.length < slot.open) continue;
+      for (const { connection } of slot.idle.splice(0)) void retire(slot, connection);
+      return;
+    }
+  };
+
+  /** Closes what has been idle for too long, so that upstream hears QUIT and not silence. */
+  const sweepLater = () => {
+    if (sweeper !== null) return;
+    sweeper = setTimeout(() => {
+      sweeper = null;
+      const oldest = Date.now() - options.idleMs;
+      for (const slot of [...slots.values()]) {
+        while (slot.idle[0] && slot.idle[0].since <= oldest) {
+          const stale = slot.idle.shift();
+          if (stale) void retire(slot, stale.connection);
+        }
+        if (slot.idle.length > 0) sweepLater();
+      }
+    }, options.idleMs);
+    // On Node an idle pool must not keep the process alive.
+    if (typeof sweeper === 'object') sweeper.unref?.();
+  };
+
+  const warm = (slot: Slot): Connection | null => {
+    for (;;) {
+      const entry = slot.idle.pop();
+      if (!entry) return null;
+      // By the wall clock: in a frozen container the monotonic one may have stood still.
+      if (Date.now() - entry.since < options.idleMs) return entry.connection;
+      void retire(slot, entry.connection);
+    }
+  };
+
+  const turn = (slot: Slot, signal: AbortSignal): Promise<Connection | 'open' | Fault> => {
+    const idle = warm(slot);
+    if (idle) return Promise.resolve(idle);
+    if (slot.open < options.connections) {
+      slot.open++;
+      slots.set(slot.key, slot);
+      return Promise.resolve('open');
+    }
+    if (slot.waiting.length >= MOST_WAITING) {
+      const detail = `${MOST_WAITING} messages wait for one of the ${options.connections} connections of this login.`;
+      return Promise.resolve({
+        failure: failure('overloaded', detail, { retryAfterMs: 1000 }),
+        again: false,
+      });
+    }
+    return new Promise((resolve) => {
+      const take = (given: Connection | 'open') => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(given);
+      };
+      const onAbort = () => {
+        slot.waiting.splice(slot.waiting.indexOf(take), 1);
+        const detail = `The deadline passed while all ${options.connections} connections of this login were busy.`;
+        resolve({ failure: failure('upstream-timeout', detail), again: false });
+      };
+      slot.waiting.push(take);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+    });
+  };
+
+  const portAt = (attempt: number) => {
+    const index = (preferred + attempt) % ports.length;
+    return { index, port: ports[index] as number };
+  };
+
+  const open = async (login: Login, helo: string | null, attempt: number, signal: AbortSignal) => {
+    const { index, port } = portAt(attempt);
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(OPENING_MS)]);
+    const opened = await openConnection(upstream, port, login, helo, limited);
+    if (!isFault(opened)) preferred = index;
+    return opened;
+  };
+
+  const leaseOf = (slot: Slot, connection: Connection): Lease => ({
+    maxSize: connection.maxSize,
+    release: () => giveBack(slot, connection),
+    async send(envelope: Envelope, content, signal) {
+      const sent = await connection.send(envelope, content, signal);
+      // A refused transaction is still open upstream: end it before the connection is used again.
+      if (isFault(sent) && connection.alive) {
+        void connection.reset(AbortSignal.timeout(OPENING_MS)).then((clean) => {
+          if (!clean) connection.close();
+          giveBack(slot, connection);
+        });
+      } else {
+        giveBack(slot, connection);
+      }
+      return sent;
+    },
+  });
+
+  return {
+    async lease(login, helo, attempt, signal) {
+      const slot = slotOf(login);
+      const given = await turn(slot, signal);
+      if (given !== 'open') return isConnection(given) ? leaseOf(slot, given) : given;
+      const opened = await open(login, helo, attempt, signal);
+      if (isFault(opened)) {
+        left(slot);
+        return opened;
+      }
+      return leaseOf(slot, opened);
+    },
+    async greeting(signal) {
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(OPENING_MS)]);
+      return readGreeting(upstream, portAt(0).port, limited);
+    },
+    async close() {
+      closing = true;
+      const retired = [...slots.values()].flatMap((slot) =>
+        slot.idle.splice(0).map(({ connection }) => retire(slot, connection)),
+      );
+      await Promise.all(retired);
+    },
+  };
+}
+
+const isConnection = (given: Connection | Fault): given is Connection => !isFault(given);

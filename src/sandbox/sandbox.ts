@@ -1,0 +1,48 @@
+/** All of Postern's surroundings in one process, for development: an upstream, its certificate and its inbox. */
+import type { Hono } from 'hono';
+import { createAuthority } from './certificate.ts';
+import { Inbox } from './inbox.ts';
+import { sandboxRoutes } from './routes.ts';
+import { startLookAlike } from './upstream.ts';
+
+export interface Sandbox {
+  /** Where the upstream listens, and the name in its certificate. */
+  readonly host: string;
+  readonly port: number;
+  readonly servername: string;
+  /** PEM of the authority that the relay has to trust; made anew at every start. */
+  readonly ca: string;
+  /** The only login that the upstream knows, with any label. */
+  readonly account: { readonly apiUser: string; readonly apiKey: string };
+  readonly inbox: Inbox;
+  /** To be mounted at `/sandbox`. */
+  readonly routes: Hono;
+  close(): Promise<void>;
+}
+
+export interface SandboxOptions {
+  /** How late the reply for the recipient `slow` comes, in milliseconds; 3 s if absent. */
+  readonly slowMs?: number;
+}
+
+export async function startSandbox({ slowMs = 3_000 }: SandboxOptions = {}): Promise<Sandbox> {
+  const authority = await createAuthority();
+  const account = { apiUser: 'sandbox', apiKey: 'sandbox' };
+  const inbox = new Inbox();
+  const upstream = await startLookAlike({
+    certificate: await authority.issue(),
+    accounts: { [account.apiUser]: account.apiKey },
+    inbox,
+    slowMs,
+  });
+  return {
+    host: '127.0.0.1',
+    port: upstream.port,
+    servername: 'localhost',
+    ca: authority.cert,
+    account,
+    inbox,
+    routes: sandboxRoutes(inbox),
+    close: upstream.close,
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * A SendCloud look-alike for development. It takes the way of the transcript (STARTTLS, AUTH LOGIN with labels,
+ * `#id#Queued`) and answers by the recipient's local part, so that an app's author can try what goes wrong:
+ *
+ * - `refused`: 550 at RCPT
+ * - `busy`: 450 at RCPT
+ * - `frequency-limited`: 536 at RCPT
+ * - `slow`: the message is taken, the reply to its dot comes late
+ * - `dropped`: the message is taken, and the connection lost before the reply. It is in the inbox although the
+ *   sender cannot know: what an outcome of `unknown` means.
+ */
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
+import { domainToASCII } from 'node:url';
+import {
+  SMTPServer,
+  type SMTPServerDataStream,
+  type SMTPServerError,
+  type SMTPServerSession,
+} from 'smtp-server';
+import type { Certificate } from './certificate.ts';
+import type { Inbox } from './inbox.ts';
+import { readLoginName } from './login-name.ts';
+import { speakSendCloud } from './wording.ts';
+
+export interface LookAlikeOptions {
+  readonly certificate: Certificate;
+  /** api_user → api_key */
+  readonly accounts: Readonly<Record<string, string>>;
+  readonly inbox: Inbox;
+  /** How late the reply to a message for `slow` comes, in milliseconds. */
+  readonly slowMs: number;
+}
+
+export interface LookAlike {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const SIZE = 16_000_000;
+
+/** Listens on a free port of 127.0.0.1. */
+export async function startLookAlike(options: LookAlikeOptions): Promise<LookAlike> {
+  const { accounts, certificate, inbox, slowMs } = options;
+  const sockets = new WeakMap<SMTPServerSession, Socket>();
+  const server = new SMTPServer({
+    ...certificate,
+    maxVersion: 'TLSv1.2',
+    name: 'SendCloud Inbound Server',
+    banner: 'Haraka 2.2.4 ready',
+    heloResponse: 'SendCloud Inbound Server Hello, Haraka is at your service.',
+    size: SIZE,
+    rejectOversized: true,
+    authMethods: ['LOGIN'],
+    hideSMTPUTF8: true,
+    disableReverseLookup: true,
+    logger: false,
+    // Nobody has to say goodbye to a sandbox that ends.
+    closeTimeout: 1,
+
+    onConnect(session, callback) {
+      for (const connection of server.connections) {
+        if (connection.session === session) speakSendCloud(connection);
+      }
+      callback();
+    },
+    onSecure(socket, session, callback) {
+      sockets.set(session, socket);
+      callback();
+    },
+    onAuth({ username = '', password }, _session, callback) {
+      const { apiUser } = readLoginName(username);
+      if (Object.hasOwn(accounts, apiUser) && accounts[apiUser] === password) {
+        return callback(null, { user: username });
+      }
+      callback(refusal(535, 'Authentication failed'));
+    },
+    onRcptTo({ address }, _session, callback) {
+      callback(refusalOf(address));
+    },
+    onData(stream, session, callback) {
+      // A connection lost before the dot rejects; the callback lets go of what is left of it.
+      takeIn(stream, session, callback).catch(callback);
+    },
+  });
+
+  async function takeIn(
+    stream: SMTPServerDataStream,
+    session: SMTPServerSession,
+    callback: (error: null, reply: string) => void,
+  ): Promise<void> {
+    const raw = await buffer(stream);
+    const to = session.envelope.rcptTo.map((recipient) => onTheWire(recipient.address));
+    const receivedAt = new Date();
+    const queueId = `${receivedAt.getTime()}_1_${session.transaction}_${inbox.next}.sc-127_0_0_1-inbound`;
+    const socket = sockets.get(session);
+    if (!stream.sizeExceeded) {
+      inbox.add({
+        queueId,
+        receivedAt,
+        login: {
+          user: session.user,
+          ...readLoginName(session.user),
+          tls: (socket instanceof TLSSocket && socket.getProtocol()) || 'none',
+        },
+        envelope: { from: session.envelope.mailFrom ? onTheWire(session.envelope.mailFrom.address) : '', to },
+        raw,
+      });
+    }
+    const names = to.map(localPart);
+    if (names.includes('dropped')) socket?.destroy();
+    if (names.includes('slow')) await delay(slowMs, undefined, { ref: false });
+    callback(null, `#${queueId}#Queued`);
+  }
+
+  // A client that breaks off is its own affair.
+  server.on('error', () => {});
+  const listening = server.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  return {
+    port: (listening.address() as AddressInfo).port,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
+
+function refusalOf(address: string): SMTPServerError | null {
+  switch (localPart(address)) {
+    case 'refused':
+      return refusal(550, `I cannot deliver mail for <${address}>`);
+    case 'busy':
+      return refusal(450, `<${address}> is busy, come back later`);
+    case 'frequency-limited':
+      return refusal(536, 'frequency limited');
+    default:
+      return null;
+  }
+}
+
+const refusal = (responseCode: number, text: string): SMTPServerError =>
+  Object.assign(new Error(text), { responseCode });
+
+const localPart = (address: string) => address.slice(0, address.lastIndexOf('@')).toLowerCase();
+
+/** Takes back that smtp-server decodes punycode domains. */
+const onTheWire = (address: string) =>
+  address.replace(/@(.*[^\0-\x7f].*)$/, (_, domain: string) => `@${domainToASCII(domain)}`);

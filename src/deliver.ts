@@ -6,7 +6,7 @@
  */
 
 import type { Login } from './account.ts';
-import { type Accepted, type Failure, failure, type Outcome } from './outcome.ts';
+import { type Accepted, type Failure, failure, isFailure, type Outcome } from './outcome.ts';
 import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
 
 /** RFC 5321 section 2.3.1: what MAIL and RCPT say. */
@@ -130,7 +130,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
 
     async verify(login, signal) {
       const proof = await attempts(signal, (attempt) => relay.lease(login, null, attempt, signal));
-      if ('delivery' in proof) return proof;
+      if (isFailure(proof)) return proof;
       proof.release();
       return null;
     },

@@ -201,6 +201,10 @@ export const kindOf = (code: FailureCode): FailureKind => FAILURES[code];
 export interface Accepted {
   readonly delivery: 'accepted';
   readonly reply: SmtpReply;
+  /** SendCloud's id of the message; null where the reply carries none. */
+  readonly queueId: string | null;
+  /** SendCloud's e-mail id of each accepted recipient, by address. */
+  readonly emailIds: Readonly<Record<string, string>>;
   /** In the order of RCPT, which is the order of SendCloud's e-mail ids. */
   readonly accepted: readonly string[];
   readonly rejected: readonly Rejection[];
@@ -233,3 +237,7 @@ export function failure(
   const delivery = code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent';
   return { delivery, code, detail, ...more };
 }
+
+/** Tells a failure from whatever else a step results in. */
+export const isFailure = (result: unknown): result is Failure =>
+  typeof result === 'object' && result !== null && 'code' in result && 'delivery' in result;

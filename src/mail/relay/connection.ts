@@ -11,15 +11,8 @@ import { Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
 import { type Login, loginName } from '../../account.ts';
 import type { Content, Envelope, Fault } from '../../deliver.ts';
-import {
-  type Accepted,
-  type Failure,
-  type FailureCode,
-  failure,
-  type Phase,
-  type SmtpReply,
-} from '../../outcome.ts';
-import { parseReply } from './reply.ts';
+import { type Accepted, type Failure, failure, type Phase, type SmtpReply } from '../../outcome.ts';
+import { emailIds, parseQueueId, parseReply } from './reply.ts';
 
 /** Upstream's address, and what its certificate must say. */
 export interface Upstream {
@@ -157,7 +150,7 @@ export async function readGreeting(
     const [chunk] = (await once(socket, 'data', { signal })) as [Buffer];
     const smtp = parseReply(chunk.toString('latin1').trimEnd(), 'greeting');
     if (smtp.code === 220) return null;
-    return failure(openingCode(smtp), `${upstream.host}:${port} refused the session.`, { smtp });
+    return sessionRefused(`${upstream.host}:${port}`, smtp);
   } catch (error) {
     return unreachable(upstream.host, port, error as Error);
   } finally {
@@ -188,7 +181,8 @@ class Session {
     this.#smtp = smtp;
     // These listeners stay for good: an `error` without one would end the process.
     smtp.on('error', (error: SmtpError) => this.#ended(error));
-    smtp.on('end', () => this.#ended(new Error('Connection closed')));
+    // The reply that a 421 is says more than the end that it brings, and is told after it: wait for it.
+    smtp.on('end', () => setImmediate(() => this.#ended(new Error('Connection closed'))));
   }
 
   /** Runs one step to its callback; resolves with the error, or null. An abort closes the connection. */
@@ -253,9 +247,12 @@ class AuthenticatedConnection implements Connection {
       (done) =>
         this.#smtp.send(smtpEnvelope, body, (failed, info) => {
           if (!failed) {
+            const queueId = parseQueueId(info.response);
             accepted = {
               delivery: 'accepted',
               reply: parseReply(info.response, 'dot'),
+              queueId,
+              emailIds: queueId === null ? {} : emailIds(queueId, info.accepted),
               accepted: info.accepted,
               rejected: (info.rejectedErrors ?? []).map(rejection),
             };
@@ -365,7 +362,7 @@ function refusalPhase(error: SmtpError, progress: Body['progress']): Phase {
 function refusal(code: number, response: string, phase: Phase, rejected: Failure['rejected']): Failure {
   const more = { smtp: parseReply(response, phase), ...(rejected?.length ? { rejected } : {}) };
   if (code === 536) return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
-  if (code < 500) return failure('upstream-busy', 'Upstream deferred the message; it was not sent.', more);
+  if (code < 500) return busy('Upstream deferred the message; it was not sent.', more.smtp, more);
   // By its text as well: Haraka says 550 "Message too big!", where RFC 1870 has 552.
   if (code === 552 || /too big|too large|exceeds.*size/i.test(response)) {
     return failure('message-too-large', 'Upstream says that the message is too large.', more);
@@ -373,6 +370,10 @@ function refusal(code: number, response: string, phase: Phase, rejected: Failure
   if (phase === 'rcpt') return failure('recipients-refused', 'Upstream refused every recipient.', more);
   return failure('message-refused', 'Upstream refused the message; it was not sent.', more);
 }
+
+/** Upstream's 4xx says no time; half a minute is what its own deferrals take at least. */
+const busy = (detail: string, smtp: SmtpReply, more: Partial<Failure> = {}): Failure =>
+  failure('upstream-busy', detail, { retryAfterMs: 30_000, ...more, smtp });
 
 const unreachable = (host: string, port: number, error: SmtpError): Failure =>
   failure(
@@ -389,7 +390,7 @@ function openingFault(error: SmtpError, upstream: Upstream, port: number, upgrad
   if (error.responseCode && error.response) {
     const phase = openingPhase(error);
     const smtp = parseReply(error.response, phase);
-    return { failure: failure(openingCode(smtp), `${at} refused the session.`, { smtp }), again: false };
+    return { failure: sessionRefused(at, smtp), again: false };
   }
   // Closed or reset amid the handshake is a lost connection; whatever else TLS said is about trust.
   const cause = error.originalCode ?? error.code ?? '';
@@ -407,10 +408,12 @@ function openingPhase(error: SmtpError): Phase {
   return error.command === 'EHLO' ? 'ehlo' : 'greeting';
 }
 
-function openingCode({ code, phase }: SmtpReply): FailureCode {
-  if (code === 536) return 'quota-exceeded';
-  if (phase === 'starttls') return 'upstream-insecure';
-  return code < 500 ? 'upstream-busy' : 'upstream-unreachable';
+/** Upstream will not have this session, or not securely. */
+function sessionRefused(at: string, smtp: SmtpReply): Failure {
+  const detail = `${at} refused the session.`;
+  if (smtp.code === 536) return failure('quota-exceeded', detail, { smtp });
+  if (smtp.phase === 'starttls') return failure('upstream-insecure', detail, { smtp });
+  return smtp.code < 500 ? busy(detail, smtp) : failure('upstream-unreachable', detail, { smtp });
 }
 
 /** AUTH LOGIN went wrong. */
@@ -436,7 +439,7 @@ function loginFault(error: SmtpError, login: Login): Fault {
   }
   if (smtp.code < 500) {
     return {
-      failure: failure('upstream-busy', 'Upstream cannot take the login now.', { smtp }),
+      failure: busy('Upstream cannot take the login now.', smtp),
       again: false,
     };
   }

@@ -1,0 +1,42 @@
+/** What can be wrong with a request before its message is looked at: the media type, the JSON, the key. */
+
+import type { Context } from 'hono';
+import { type Failure, failure } from '../outcome.ts';
+
+/** The parsed JSON (RFC 8259), or why there is none. */
+export async function readJson(c: Context): Promise<{ readonly json: unknown } | Failure> {
+  const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
+  if (mediaType !== 'application/json') {
+    return failure('unsupported-media-type', 'Send the message as Content-Type: application/json.');
+  }
+  const text = decodeUtf8(await c.req.arrayBuffer());
+  if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
+  try {
+    return { json: JSON.parse(text) };
+  } catch (error) {
+    // The engine quotes what stood there, and a part of the message is nothing for a log: only the place is told.
+    const [place = ''] = /(?: at position \d+.*)?$/.exec((error as SyntaxError).message) ?? [];
+    return failure('invalid-request', `The body is not JSON${place}.`);
+  }
+}
+
+function decodeUtf8(bytes: ArrayBuffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): a structured-field string, or bare;
+ * null where there is none.
+ */
+export function idempotencyKey(c: Context): string | null | Failure {
+  const header = c.req.header('Idempotency-Key');
+  if (header === undefined) return null;
+  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header)?.[1];
+  const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
+  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  return failure('invalid-request', 'The Idempotency-Key must have 1 to 255 printable ASCII characters.');
+}

@@ -1,0 +1,384 @@
+/** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
+
+import { toJsonSchema } from '@valibot/to-json-schema';
+import { MessageSchema } from '../message.ts';
+import { FAILURES, type FailureCode } from '../outcome.ts';
+import { MOST_IN_BATCH } from './messages.ts';
+import { PROBLEM_TYPE } from './problem.ts';
+import { CallsSchema } from './quota.ts';
+
+const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
+
+/** What a caller sends, as JSON Schema; what only code can check is left to the descriptions. */
+const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
+  const { $schema, ...rest } = toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' });
+  return rest;
+};
+
+/** Failures by status that an operation may answer with, beside those of every authenticated one. */
+const AUTHENTICATED: FailureCode[] = ['unauthorized', 'too-many-failed-logins', 'internal'];
+const SENDING: FailureCode[] = [
+  ...AUTHENTICATED,
+  'invalid-request',
+  'forbidden-sender',
+  'forbidden-label',
+  'request-in-progress',
+  'message-too-large',
+  'unsupported-media-type',
+  'invalid-message',
+  'idempotency-key-reused',
+  'message-refused',
+  'recipients-refused',
+  'quota-exceeded',
+  'upstream-credentials',
+  'upstream-insecure',
+  'upstream-unreachable',
+  'upstream-busy',
+  'overloaded',
+  'quota-unavailable',
+  'upstream-timeout',
+  'outcome-unknown',
+];
+const BATCH: FailureCode[] = [
+  ...AUTHENTICATED,
+  'invalid-request',
+  'message-too-large',
+  'unsupported-media-type',
+  'invalid-message',
+];
+const READING_QUOTA: FailureCode[] = [...AUTHENTICATED, 'quota-unavailable'];
+const DRAWING_QUOTA: FailureCode[] = [
+  ...READING_QUOTA,
+  'invalid-request',
+  'message-too-large',
+  'unsupported-media-type',
+  'invalid-message',
+  'quota-exceeded',
+];
+
+/** One response for each status, with an example for each code that answers with it. */
+function problems(codes: readonly FailureCode[]) {
+  const byStatus = Object.groupBy(codes, (code) => FAILURES[code].status);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, those]) => [
+      status,
+      {
+        description: those.map((code) => FAILURES[code].title).join('; '),
+        headers: those.some((code) => FAILURES[code].retryable)
+          ? { 'Retry-After': ref('headers', 'Retry-After') }
+          : {},
+        content: {
+          [PROBLEM_TYPE]: {
+            schema: ref('schemas', 'Problem'),
+            examples: Object.fromEntries(those.map((code) => [code, { value: exampleOf(code) }])),
+          },
+        },
+      },
+    ]),
+  );
+}
+
+const exampleOf = (code: FailureCode) => ({
+  type: `urn:postern:problem:${code}`,
+  title: FAILURES[code].title,
+  status: FAILURES[code].status,
+  detail: `${FAILURES[code].title}.`,
+  instance: '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
+  code,
+  delivery: code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent',
+  retryable: FAILURES[code].retryable,
+});
+
+const json = (schema: object, example: unknown) => ({
+  'application/json': { schema, examples: { example: { value: example } } },
+});
+
+const quotaHeaders = {
+  'RateLimit-Policy': ref('headers', 'RateLimit-Policy'),
+  RateLimit: ref('headers', 'RateLimit'),
+  'Request-Id': ref('headers', 'Request-Id'),
+};
+
+const MESSAGE_EXAMPLE = {
+  from: 'Support <support@ifaxin.com>',
+  to: ['ben@ifaxin.com'],
+  subject: 'A picture',
+  text: 'See the picture.',
+  html: '<p>See: <img src="cid:image1"></p>',
+  label: 31337,
+  inlineImages: [
+    {
+      cid: 'image1',
+      contentType: 'image/gif',
+      content: 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7',
+      filename: 'dot.gif',
+    },
+  ],
+};
+
+const RECEIPT_EXAMPLE = {
+  id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
+  messageId: '<2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55@ifaxin.com>',
+  queueId: '1426390015358_15_6484_8661.sc-10_10_127_51-inbound',
+  label: 31337,
+  accepted: ['ben@ifaxin.com'],
+  rejected: [],
+  emailIds: { 'ben@ifaxin.com': '1426390015358_15_6484_8661.sc-10_10_127_51-inbound0$ben@ifaxin.com' },
+  size: 1234,
+  embedded: 0,
+  response: '250 #1426390015358_15_6484_8661.sc-10_10_127_51-inbound#Queued',
+};
+
+const QUOTA_EXAMPLE = { apiUser: 'ifaxin', limit: 20000, remaining: 19999, windowSeconds: 60, reset: 60 };
+
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'Kept 24 hours for each api_user: a finished request is replayed, one in flight answers 409, another body 422.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+};
+
+const object = (properties: Record<string, object>, optional: string[] = []) => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
+});
+const string = { type: 'string' };
+const integer = { type: 'integer' };
+const arrayOf = (items: object) => ({ type: 'array', items });
+const nullable = (type: string) => ({ type: [type, 'null'] });
+
+/** The API description of this deployment. */
+export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; maxMessageBytes: number }) {
+  const schemes = ['bearer', ...(basicAuth ? ['basic'] : [])];
+  const health = object({ status: string });
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Postern',
+      version: '1',
+      summary: 'An HTTP-to-SMTP gateway for SendCloud.',
+      description: `JSON in, one SMTP transaction out, one shared quota. A body has at most ${maxMessageBytes} bytes.`,
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: schemes.map((scheme) => ({ [scheme]: [] })),
+    tags: [
+      { name: 'messages', description: 'Send.' },
+      { name: 'quota', description: 'The calls that an api_user has left.' },
+      { name: 'service', description: 'The gateway itself.' },
+    ],
+    paths: {
+      '/v1/messages': {
+        post: {
+          operationId: 'sendMessage',
+          tags: ['messages'],
+          summary: 'Send one message',
+          parameters: [idempotencyKey],
+          requestBody: { required: true, content: json(ref('schemas', 'Message'), MESSAGE_EXAMPLE) },
+          responses: {
+            200: {
+              description: 'Upstream accepted the message.',
+              headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
+              content: json(ref('schemas', 'Receipt'), RECEIPT_EXAMPLE),
+            },
+            ...problems(SENDING),
+          },
+        },
+      },
+      '/v1/messages/batch': {
+        post: {
+          operationId: 'sendBatch',
+          tags: ['messages'],
+          summary: `Send up to ${MOST_IN_BATCH} messages`,
+          description: 'Each message is sent, drawn and answered on its own, in order.',
+          parameters: [idempotencyKey],
+          requestBody: {
+            required: true,
+            content: json({ ...arrayOf(ref('schemas', 'Message')), minItems: 1, maxItems: MOST_IN_BATCH }, [
+              MESSAGE_EXAMPLE,
+            ]),
+          },
+          responses: {
+            200: {
+              description: 'One answer for each message, in order.',
+              headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
+              content: json(
+                arrayOf({
+                  oneOf: [
+                    object({ status: { const: 200 }, receipt: ref('schemas', 'Receipt') }),
+                    object({ status: integer, problem: ref('schemas', 'Problem') }),
+                  ],
+                }),
+                [
+                  { status: 200, receipt: RECEIPT_EXAMPLE },
+                  { status: 422, problem: exampleOf('recipients-refused') },
+                ],
+              ),
+            },
+            ...problems(BATCH),
+          },
+        },
+      },
+      '/v1/quota': {
+        get: {
+          operationId: 'readQuota',
+          tags: ['quota'],
+          summary: 'What is left of the window; draws nothing',
+          responses: {
+            200: {
+              description: 'The window.',
+              headers: quotaHeaders,
+              content: json(ref('schemas', 'Quota'), QUOTA_EXAMPLE),
+            },
+            ...problems(READING_QUOTA),
+          },
+        },
+      },
+      '/v1/quota/calls': {
+        post: {
+          operationId: 'drawCalls',
+          tags: ['quota'],
+          summary: 'Draw calls that are about to be made to SendCloud without the gateway: all or none',
+          requestBody: { required: true, content: json(ref('schemas', 'Calls'), { count: 100 }) },
+          responses: {
+            200: {
+              description: 'The calls were drawn.',
+              headers: quotaHeaders,
+              content: json(ref('schemas', 'Quota'), { ...QUOTA_EXAMPLE, remaining: 19900 }),
+            },
+            ...problems(DRAWING_QUOTA),
+          },
+        },
+      },
+      '/healthz': {
+        get: {
+          operationId: 'alive',
+          tags: ['service'],
+          summary: 'Alive',
+          security: [],
+          responses: {
+            200: { description: 'Alive.', content: json(health, { status: 'ok' }) },
+            ...problems(['internal']),
+          },
+        },
+      },
+      '/readyz': {
+        get: {
+          operationId: 'ready',
+          tags: ['service'],
+          summary: "Upstream's greeting and Redis reachable",
+          security: [],
+          responses: Object.fromEntries(
+            [
+              ['200', 'Ready.', { status: 'ready', parts: { upstream: null } }],
+              ['503', 'Not ready.', { status: 'not ready', parts: { upstream: 'cannot be reached' } }],
+            ].map(([status, description, example]) => [
+              status,
+              { description, content: json(ref('schemas', 'Readiness'), example) },
+            ]),
+          ),
+        },
+      },
+      '/openapi.json': {
+        get: {
+          operationId: 'describe',
+          tags: ['service'],
+          summary: 'This description',
+          security: [],
+          responses: {
+            200: {
+              description: 'OpenAPI 3.1.',
+              content: { 'application/json': { schema: { type: 'object' } } },
+            },
+            ...problems(['internal']),
+          },
+        },
+      },
+    },
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'A gateway token.' },
+        ...(basicAuth && {
+          basic: { type: 'http', scheme: 'basic', description: "The caller's own api_user and api_key." },
+        }),
+      },
+      headers: {
+        'RateLimit-Policy': {
+          description: 'Calls per window.',
+          schema: string,
+          example: '"apiuser";q=20000;w=60',
+        },
+        RateLimit: { description: 'Calls left.', schema: string, example: '"apiuser";r=19999;t=60' },
+        'Request-Id': { description: "The request's id, in the log too.", schema: string },
+        'Retry-After': { description: 'Seconds.', schema: integer },
+        'Idempotent-Replayed': { description: '`true`: nothing was sent now.', schema: { const: 'true' } },
+      },
+      schemas: {
+        Message: schemaOf(MessageSchema),
+        Calls: schemaOf(CallsSchema),
+        Receipt: object({
+          id: string,
+          messageId: { type: 'string', description: 'The Message-ID header.' },
+          queueId: { ...nullable('string'), description: "SendCloud's id of the message." },
+          label: nullable('integer'),
+          accepted: arrayOf(string),
+          rejected: arrayOf(ref('schemas', 'Rejection')),
+          emailIds: {
+            type: 'object',
+            additionalProperties: string,
+            description: "SendCloud's e-mail id of each accepted recipient, as its webhooks have it.",
+          },
+          size: { type: 'integer', description: 'Bytes as transferred.' },
+          embedded: { type: 'integer', description: 'Pictures made from data URIs.' },
+          response: { type: 'string', description: "Upstream's final reply." },
+        }),
+        Rejection: object({ address: string, code: integer, response: string }),
+        Quota: object({
+          apiUser: string,
+          limit: integer,
+          remaining: integer,
+          windowSeconds: integer,
+          reset: { type: 'integer', description: 'Seconds until the whole limit is back.' },
+        }),
+        Readiness: object({
+          status: { enum: ['ready', 'not ready'] },
+          parts: { type: 'object', additionalProperties: nullable('string') },
+        }),
+        Problem: {
+          description: 'A problem document (RFC 9457).',
+          ...object(
+            {
+              type: { type: 'string', format: 'uri' },
+              title: string,
+              status: integer,
+              detail: string,
+              instance: string,
+              code: { enum: Object.keys(FAILURES) },
+              delivery: {
+                enum: ['not-sent', 'unknown'],
+                description: '`not-sent` is proven; `unknown`: upstream may have the message.',
+              },
+              retryable: { type: 'boolean', description: 'The same request may succeed later.' },
+              smtp: {
+                description: 'What upstream said.',
+                ...object({ code: integer, enhanced: nullable('string'), phase: string, response: string }),
+              },
+              rejected: arrayOf(ref('schemas', 'Rejection')),
+              errors: arrayOf({
+                description: 'What is wrong with the input.',
+                ...object({
+                  pointer: { type: 'string', description: 'A JSON Pointer (RFC 6901).' },
+                  message: string,
+                }),
+              }),
+            },
+            ['smtp', 'rejected', 'errors'],
+          ),
+        },
+      },
+    },
+  };
+}

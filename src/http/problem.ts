@@ -1,0 +1,42 @@
+/** A failure as `application/problem+json` (RFC 9457). */
+
+import type { Context } from 'hono';
+import { type Failure, kindOf } from '../outcome.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The problem document's members; `instance` names this occurrence by path and request id. */
+export function problemOf(failed: Failure, instance: string) {
+  const { status, title, retryable } = kindOf(failed.code);
+  return {
+    type: `urn:postern:problem:${failed.code}`,
+    title,
+    status,
+    detail: failed.detail,
+    instance,
+    code: failed.code,
+    delivery: failed.delivery,
+    retryable,
+    ...(failed.smtp && { smtp: failed.smtp }),
+    ...(failed.rejected && { rejected: failed.rejected }),
+    ...(failed.errors && { errors: failed.errors }),
+  };
+}
+
+export const instanceOf = (c: Context): string => `${c.req.path}#${c.get('requestId')}`;
+
+/** Answers with the problem document, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
+export function respondProblem(c: Context, failed: Failure): Response {
+  const problem = problemOf(failed, instanceOf(c));
+  if (failed.retryAfterMs !== undefined) {
+    c.header('Retry-After', String(Math.max(1, Math.ceil(failed.retryAfterMs / 1000))));
+  }
+  if (failed.code === 'unauthorized') c.header('WWW-Authenticate', challenge(c));
+  return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
+}
+
+/** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
+const challenge = (c: Context): string =>
+  c.get('basicAuth')
+    ? 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"'
+    : 'Bearer realm="postern"';

@@ -1,0 +1,69 @@
+/** `GET /v1/quota` and `POST /v1/quota/calls`: the window shown, and drawn for calls made elsewhere. */
+
+import { Hono } from 'hono';
+import * as v from 'valibot';
+import type { Caller } from '../authenticate.ts';
+import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
+import { type Failure, failure, isFailure } from '../outcome.ts';
+import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import { readJson } from './body.ts';
+import { respondProblem } from './problem.ts';
+import { resetSeconds } from './rate-limit.ts';
+
+/** Calls that the caller is about to make to SendCloud without the gateway. */
+export const CallsSchema = v.strictObject({
+  count: v.pipe(v.number(), v.integer(), v.minValue(1), v.metadata({ examples: [100] })),
+});
+
+interface Variables {
+  caller: Caller;
+  quotaState: QuotaState | null;
+}
+
+export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variables: Variables }> {
+  const describe = (caller: Caller, state: QuotaState) => ({
+    apiUser: caller.account.apiUser,
+    limit: state.limit,
+    remaining: state.remaining,
+    windowSeconds,
+    reset: resetSeconds(state, windowSeconds),
+  });
+
+  return new Hono<{ Variables: Variables }>()
+    .get('/', async (c) => {
+      const caller = c.get('caller');
+      const state = await available(quota.peek(caller.account.apiUser, caller.account.quota));
+      if (isFailure(state)) return respondProblem(c, state);
+      c.set('quotaState', state);
+      return c.json(describe(caller, state));
+    })
+    .post('/calls', async (c) => {
+      const body = await readJson(c);
+      if (isFailure(body)) return respondProblem(c, body);
+      const caller = c.get('caller');
+      const { apiUser, quota: limit } = caller.account;
+      const parsed = v.safeParse(CallsSchema, body.json);
+      if (!parsed.success || parsed.output.count > limit) {
+        const errors = [
+          { pointer: '/count', message: `expected a whole number from 1 to ${limit}, and nothing else` },
+        ];
+        return respondProblem(
+          c,
+          failure('invalid-message', 'The calls are not valid; none was drawn.', { errors }),
+        );
+      }
+      const draw = await available(quota.draw(apiUser, limit, parsed.output.count));
+      if (isFailure(draw)) return respondProblem(c, draw);
+      c.set('quotaState', draw);
+      return draw.granted ? c.json(describe(caller, draw)) : respondProblem(c, quotaExceeded(draw));
+    });
+}
+
+async function available<T>(asked: Promise<T>): Promise<T | Failure> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof QuotaUnavailable) return quotaUnavailable();
+    throw error;
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * The failure table, walked: each code produced by a real request and, where upstream causes it, by a real
+ * SMTP server that misbehaves there. For each: the answer, what was drawn, and what upstream really took.
+ */
+
+import { createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { FAILURES, type FailureCode } from '../../src/outcome.ts';
+import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
+import { authority, MESSAGE, startPostern } from '../support/postern.ts';
+import type { Fault, Step, UpstreamOptions } from '../support/upstream.ts';
+
+interface Case {
+  readonly name: string;
+  readonly code: FailureCode;
+  readonly upstream?: UpstreamOptions;
+  readonly settings?: Record<string, string>;
+  readonly message?: unknown;
+  readonly headers?: Record<string, string>;
+  /** Calls drawn; none where it is absent. */
+  readonly draws?: number;
+  /** Messages that upstream took; none where it is absent. */
+  readonly takes?: number;
+  /** What the answer says of upstream's reply. */
+  readonly smtp?: { readonly code: number; readonly phase: string };
+  readonly retryAfter?: true;
+}
+
+const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): UpstreamOptions => ({
+  faults: [{ at, ...(action && { do: action }), ...more }],
+});
+const reply = (at: Step, text: string): UpstreamOptions => fault(at, { reply: text });
+/** Short, so that a silent upstream is a deadline that passes and not a test that waits. */
+const IMPATIENT = { DEADLINE_MS: '700' };
+
+const otherAuthority = await createAuthority();
+
+const CASES: Case[] = [
+  // The request itself.
+  { name: 'broken JSON', code: 'invalid-request', message: '{"from":' },
+  { name: 'an empty Idempotency-Key', code: 'invalid-request', headers: { 'Idempotency-Key': '""' } },
+  { name: 'no credentials', code: 'unauthorized', headers: { Authorization: '' } },
+  { name: 'a wrong token', code: 'unauthorized', headers: { Authorization: 'Bearer not-the-token-we-know' } },
+  {
+    name: 'an api_key where Basic is off',
+    code: 'unauthorized',
+    headers: { Authorization: `Basic ${btoa('ifaxin:the-key')}` },
+  },
+  {
+    name: 'an api_key that upstream refuses',
+    code: 'unauthorized',
+    settings: { BASIC_AUTH: 'on' },
+    upstream: { accounts: { ifaxin: 'the-key' } },
+    headers: { Authorization: `Basic ${btoa('ifaxin:wrong')}` },
+    smtp: { code: 535, phase: 'auth' },
+  },
+  { name: 'a form', code: 'unsupported-media-type', headers: { 'Content-Type': 'text/plain' } },
+  { name: 'a message without recipients', code: 'invalid-message', message: { ...MESSAGE, to: [] } },
+  {
+    name: 'a body over the limit',
+    code: 'message-too-large',
+    settings: { MAX_MESSAGE_BYTES: '1024' },
+    message: { ...MESSAGE, text: 'x'.repeat(2000) },
+  },
+  {
+    name: 'a message that is composed over the limit',
+    code: 'message-too-large',
+    settings: { MAX_MESSAGE_BYTES: '1024' },
+    message: { ...MESSAGE, text: '\u{1f600}'.repeat(100) },
+  },
+  {
+    name: "a message over upstream's SIZE",
+    code: 'message-too-large',
+    upstream: { features: ['PIPELINING', 'SIZE 500', 'STARTTLS', 'AUTH LOGIN'] },
+  },
+  {
+    name: "Haraka's 550 for the size at MAIL",
+    code: 'message-too-large',
+    upstream: reply('mail', '550 Message too big!'),
+    draws: 1,
+    smtp: { code: 550, phase: 'mail' },
+  },
+  {
+    name: 'a 552 after the dot',
+    code: 'message-too-large',
+    upstream: reply('dot', '552 5.3.4 Message size exceeds fixed limit'),
+    draws: 1,
+    smtp: { code: 552, phase: 'dot' },
+  },
+
+  // Credentials and security of upstream.
+  {
+    name: 'a wrong api_key in the settings',
+    code: 'upstream-credentials',
+    upstream: { accounts: { ifaxin: 'another-key' } },
+    smtp: { code: 535, phase: 'auth' },
+  },
+  {
+    name: '535 to the user name',
+    code: 'upstream-credentials',
+    upstream: reply('auth', '535 5.7.8 Authentication failed'),
+    smtp: { code: 535, phase: 'auth' },
+  },
+  { name: 'STARTTLS missing', code: 'upstream-insecure', upstream: { starttls: 'missing' } },
+  {
+    name: 'STARTTLS refused',
+    code: 'upstream-insecure',
+    upstream: { starttls: 'refused' },
+    smtp: { code: 454, phase: 'starttls' },
+  },
+  {
+    name: 'a self-signed certificate',
+    code: 'upstream-insecure',
+    upstream: { certificate: await selfSigned() },
+  },
+  {
+    name: 'a certificate of an unknown authority',
+    code: 'upstream-insecure',
+    upstream: { certificate: await otherAuthority.issue() },
+  },
+  {
+    name: 'an expired certificate',
+    code: 'upstream-insecure',
+    upstream: { certificate: await authority.issue({ notAfter: new Date(Date.now() - 60_000) }) },
+  },
+  {
+    name: 'a certificate for another name',
+    code: 'upstream-insecure',
+    upstream: { certificate: await authority.issue({ names: ['mail.example.com'] }) },
+  },
+  {
+    name: 'TLS 1.1 at the most',
+    code: 'upstream-insecure',
+    upstream: { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
+  },
+
+  // Lost before MAIL was answered: tried three times, and then unreachable.
+  ...(['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'ehlo2', 'auth', 'auth-key'] as const).flatMap(
+    (at): Case[] => [
+      { name: `closed at ${at}`, code: 'upstream-unreachable', upstream: fault(at, 'close') },
+      { name: `reset at ${at}`, code: 'upstream-unreachable', upstream: fault(at, 'reset') },
+      {
+        name: `silent at ${at}`,
+        code: 'upstream-timeout',
+        upstream: fault(at, 'silent'),
+        settings: IMPATIENT,
+      },
+    ],
+  ),
+  { name: 'closed at mail', code: 'upstream-unreachable', upstream: fault('mail', 'close'), draws: 3 },
+  { name: 'reset at mail', code: 'upstream-unreachable', upstream: fault('mail', 'reset'), draws: 3 },
+  {
+    name: 'silent at mail',
+    code: 'upstream-timeout',
+    upstream: fault('mail', 'silent'),
+    settings: IMPATIENT,
+    draws: 1,
+  },
+
+  // Lost within the transaction, before the dot: proven not sent, and not tried again.
+  ...(['rcpt', 'data', 'body'] as const).flatMap((at): Case[] => [
+    {
+      name: `closed at ${at}`,
+      code: 'upstream-unreachable',
+      upstream: fault(at, 'close'),
+      message: long(at),
+      draws: 1,
+    },
+    {
+      name: `reset at ${at}`,
+      code: 'upstream-unreachable',
+      upstream: fault(at, 'reset'),
+      message: long(at),
+      draws: 1,
+    },
+    {
+      name: `silent at ${at}`,
+      code: 'upstream-timeout',
+      upstream: fault(at, 'silent'),
+      message: long(at),
+      settings: IMPATIENT,
+      draws: 1,
+    },
+  ]),
+
+  // After the dot nobody knows.
+  { name: 'closed after the dot', code: 'outcome-unknown', upstream: fault('dot', 'close'), draws: 1 },
+  {
+    name: 'closed after the dot, taken',
+    code: 'outcome-unknown',
+    upstream: fault('dot', 'close', { taken: true }),
+    draws: 1,
+    takes: 1,
+  },
+  {
+    name: 'reset after the dot, taken',
+    code: 'outcome-unknown',
+    upstream: fault('dot', 'reset', { taken: true }),
+    draws: 1,
+    takes: 1,
+  },
+  {
+    name: 'silent after the dot, taken',
+    code: 'outcome-unknown',
+    upstream: fault('dot', 'silent', { taken: true }),
+    settings: IMPATIENT,
+    draws: 1,
+    takes: 1,
+  },
+  {
+    name: 'nonsense after the dot, taken',
+    code: 'outcome-unknown',
+    upstream: fault('dot', { reply: 'what?' }, { taken: true }),
+    settings: IMPATIENT,
+    draws: 1,
+    takes: 1,
+  },
+
+  // Upstream says no.
+  ...(['mail', 'data', 'dot'] as const).flatMap((at): Case[] => [
+    {
+      name: `5xx at ${at}`,
+      code: 'message-refused',
+      upstream: reply(at, '553 template_validate not match'),
+      draws: 1,
+      smtp: { code: 553, phase: at },
+    },
+    {
+      name: `4xx at ${at}`,
+      code: 'upstream-busy',
+      upstream: reply(at, '451 4.3.0 try again later'),
+      draws: 1,
+      smtp: { code: 451, phase: at },
+      retryAfter: true,
+    },
+  ]),
+  {
+    name: '5xx for every recipient',
+    code: 'recipients-refused',
+    upstream: reply('rcpt', '550 I cannot deliver mail for <ben@ifaxin.com>'),
+    draws: 1,
+    smtp: { code: 550, phase: 'rcpt' },
+  },
+  {
+    name: '4xx for every recipient',
+    code: 'upstream-busy',
+    upstream: reply('rcpt', '450 4.2.0 greylisted'),
+    draws: 1,
+    smtp: { code: 450, phase: 'rcpt' },
+    retryAfter: true,
+  },
+  ...(['greeting', 'ehlo', 'ehlo2', 'auth', 'auth-key'] as const).map(
+    (at): Case => ({
+      name: `421 at ${at}`,
+      code: 'upstream-busy',
+      upstream: reply(at, '421 4.3.2 going down'),
+      smtp: { code: 421, phase: at === 'ehlo2' ? 'ehlo' : at === 'auth-key' ? 'auth' : at },
+      retryAfter: true,
+    }),
+  ),
+  ...(['mail', 'rcpt', 'data', 'dot'] as const).map(
+    (at): Case => ({
+      name: `421 at ${at}`,
+      code: 'upstream-busy',
+      upstream: reply(at, '421 4.3.2 going down'),
+      draws: 1,
+      retryAfter: true,
+    }),
+  ),
+  {
+    name: '554 for a greeting',
+    code: 'upstream-unreachable',
+    upstream: reply('greeting', '554 5.3.2 no service'),
+    smtp: { code: 554, phase: 'greeting' },
+  },
+  {
+    name: 'the label is not among those allowed',
+    code: 'forbidden-label',
+    settings: accounts({ labels: [1, 2] }),
+  },
+  {
+    name: 'the sender is not among those allowed',
+    code: 'forbidden-sender',
+    settings: accounts({ from: ['example.com', 'ben@ifaxin.com'] }),
+  },
+];
+
+/** A message that cannot fit into buffers where the connection is lost while its body is on the way. */
+function long(at: Step): unknown {
+  return at === 'body' ? { ...MESSAGE, text: 'Lorem ipsum dolor sit amet.\n'.repeat(300_000) } : MESSAGE;
+}
+
+function accounts(policy: object): Record<string, string> {
+  const account = { apiUser: 'ifaxin', apiKey: 'the-key', tokens: ['a-token-for-the-tests'], ...policy };
+  return {
+    ACCOUNTS: JSON.stringify([account]),
+    SENDCLOUD_API_USER: '',
+    SENDCLOUD_API_KEY: '',
+    GATEWAY_TOKENS: '',
+  };
+}
+
+describe.concurrent('a failure', { timeout: 60_000 }, () => {
+  for (const { name, code, draws = 0, takes = 0, ...given } of CASES) {
+    it(`${name}: ${code}`, async () => {
+      await using postern = await startPostern(given.settings, given.upstream);
+      const response = await postern.send(given.message ?? MESSAGE, given.headers);
+      const problem = (await response.json()) as Record<string, unknown>;
+
+      expect(problem).toMatchObject({
+        code,
+        status: FAILURES[code].status,
+        retryable: FAILURES[code].retryable,
+      });
+      expect(response.status).toBe(FAILURES[code].status);
+      expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+      expect(problem.delivery).toBe(code === 'outcome-unknown' ? 'unknown' : 'not-sent');
+      expect(problem.instance).toBe(`/v1/messages#${response.headers.get('Request-Id')}`);
+      if (given.smtp) expect(problem.smtp).toMatchObject(given.smtp);
+      if (given.retryAfter) expect(Number(response.headers.get('Retry-After'))).toBeGreaterThan(0);
+      expect(await postern.drawn()).toBe(draws);
+      expect(postern.upstream.taken).toHaveLength(takes);
+      // Whatever happens: never a key or a message in the clear.
+      for (const session of postern.upstream.sessions) {
+        const clear = session.dialogue.filter((line) => !line.secured).map((line) => line.text);
+        expect(clear.filter((text) => /^C: (?:AUTH|MAIL|RCPT|DATA)/i.test(text))).toEqual([]);
+      }
+    });
+  }
+
+  for (const at of ['greeting', 'ehlo', 'auth', 'auth-key', 'mail', 'rcpt', 'data', 'dot'] as const) {
+    it(`536 at ${at} closes the window for every request`, async () => {
+      await using postern = await startPostern({}, reply(at, '536 frequency limited'));
+      const response = await postern.send();
+      expect(await response.json()).toMatchObject({
+        code: 'quota-exceeded',
+        delivery: 'not-sent',
+        smtp: { code: 536, response: '536 frequency limited' },
+      });
+      expect(response.status).toBe(429);
+      expect(response.headers.get('Retry-After')).toBe('10');
+      expect(response.headers.get('RateLimit')).toMatch(/^"apiuser";r=0;/);
+      postern.upstream.faults = [];
+      const next = await postern.send();
+      expect(next.status).toBe(429);
+      expect(postern.upstream.taken).toHaveLength(0);
+    });
+  }
+
+  it('nothing listens: upstream-unreachable', async () => {
+    const vacant = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => vacant.once('listening', resolve));
+    const { port } = vacant.address() as { port: number };
+    await new Promise((resolve) => vacant.close(resolve));
+    await using postern = await startPostern({ SMTP_PORTS: String(port) });
+    expect(await (await postern.send()).json()).toMatchObject({ code: 'upstream-unreachable' });
+  });
+
+  it('a host that does not exist: upstream-unreachable', async () => {
+    await using postern = await startPostern({ SMTP_HOST: 'smtp.invalid' });
+    expect(await (await postern.send()).json()).toMatchObject({ code: 'upstream-unreachable' });
+  });
+});

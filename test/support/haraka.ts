@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { getDiffieHellman } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createAuthority } from '../../src/sandbox/certificate.ts';
 
 export interface HarakaMessage {
@@ -55,7 +55,7 @@ export async function startHaraka({ accounts }: HarakaOptions): Promise<Haraka> 
   await cp(new URL('./haraka-plugin.cjs', import.meta.url), join(directory, 'plugins', 'sendcloud.js'));
 
   // Not its command `haraka`, which would start this one as a child of its own.
-  const program = createRequire(import.meta.url).resolve('Haraka/haraka.js');
+  const program = fileURLToPath(import.meta.resolve('Haraka/haraka.js'));
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, HARAKA: directory },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -7,6 +7,9 @@ export interface IdempotencyUnderTest {
   readonly advance: (ms: number) => Promise<void>;
 }
 
+/** Keys expire by the store's real clock in some stores: no test is closer to it than this. */
+const MINUTE = 60_000;
+
 /** What every store of idempotency keys promises. `make` gives an empty store. */
 export function idempotencyContract(make: () => Promise<IdempotencyUnderTest>): void {
   let store: Idempotency;
@@ -105,19 +108,19 @@ export function idempotencyContract(make: () => Promise<IdempotencyUnderTest>): 
 
   test('a record is kept for 24 hours from its finish', async () => {
     const token = await lease('k');
-    await advance(20_000);
+    await advance(20 * MINUTE);
     await store.finish('k', token, 'record');
-    await advance(KEPT_MS - 1);
+    await advance(KEPT_MS - MINUTE);
     expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'replay' });
-    await advance(1);
+    await advance(2 * MINUTE);
     expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'fresh' });
   });
 
   test('a lost key is kept for 24 hours', async () => {
     await lease('k');
-    await advance(KEPT_MS - 1);
+    await advance(KEPT_MS - MINUTE);
     expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'lost' });
-    await advance(1);
+    await advance(2 * MINUTE);
     expect(await store.begin('k', 'print', 30_000)).toMatchObject({ state: 'fresh' });
   });
 

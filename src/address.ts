@@ -82,11 +82,11 @@ function parseFully(text: string): Split | { readonly problem: string } {
   if (parsed.type === 'group') return { problem: 'List the members of the group one by one.' };
   const { name, local, domain } = parsed.parts;
   if (contains(parsed.node, 'obs-route')) return { problem: 'Remove the route in front of the address.' };
-  // The parser folds white space, which is right for a name and would change a quoted local part.
-  if (/\s\s/.test(local.tokens.trim())) return { problem: 'Use single spaces in the local part.' };
+  const localText = localOf(local);
+  if (localText === null) return { problem: NOT_A_MAILBOX };
   return {
     name: name === null ? null : nameOf(name).replace(/\s+/g, ' ').trim(),
-    local: local.semantic.trim(),
+    local: localText,
     domain: domain.semantic.trim(),
   };
 }
@@ -103,6 +103,15 @@ function nameOf(node: Node): string {
   }
   if (node.name === 'atom' || node.name === 'cfws' || node.children.length === 0) return node.semantic;
   return node.children.map(nameOf).join('');
+}
+
+/** The local part without quotes; null for obsolete forms, with white space or comments between its words. */
+function localOf(node: Node): string | null {
+  const semantic = node.semantic.trim();
+  if (!/[\s"\\]/.test(semantic) && !semantic.includes('..')) return semantic;
+  // The parser folds white space, which is right for a name and would change a quoted local part.
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(node.tokens.trim())?.[1];
+  return quoted === undefined ? null : quoted.replace(/\\(.)/g, '$1');
 }
 
 function finish(split: Split, atName: '' | '/name', atAddress: '' | '/address'): ParsedMailbox {
@@ -135,6 +144,7 @@ function localPart(local: string): { text: string } | { problem: string } {
         'Use an address with an ASCII local part: upstream offers no SMTPUTF8, so this one cannot be sent.',
     };
   }
+  if (local === '') return { problem: NOT_A_MAILBOX };
   if (/[<>]/.test(text)) return { problem: 'Use an address without angle brackets in its local part.' };
   if (text.length > MAX_LOCAL) return { problem: `Shorten the local part to at most ${MAX_LOCAL} octets.` };
   return { text };
@@ -152,7 +162,7 @@ const PLAIN_DOMAIN =
  */
 export function asciiDomain(domain: string): string | null {
   const plain = domain.toLowerCase();
-  if (plain.length <= MAX_DOMAIN && PLAIN_DOMAIN.test(plain) && !plain.includes('xn--')) return plain;
+  if (plain.length <= MAX_DOMAIN && PLAIN_DOMAIN.test(plain)) return plain;
   // Only what the URL parser takes as part of a host may reach it, and no "%41" that it would decode.
   if (domain.length > MAX_DOMAIN || NOT_IN_DOMAIN.test(domain)) return null;
   const url = URL.parse(`http://${domain}/`);

@@ -41,7 +41,7 @@ export function addIssue(
   const path = issue.path ?? [];
   const pointer = base + path.map(({ key }) => token(key)).join('');
   const last = path.at(-1);
-  if (issue.type === 'strict_object' && last !== undefined) {
+  if (issue.type === 'strict_object' && last?.origin === 'key') {
     const owner = pointer.slice(0, pointer.lastIndexOf('/'));
     if (Array.isArray(last.input)) errors.add(owner, 'Give an object here, not a list.');
     else if (issue.expected !== 'never') errors.add(pointer, 'Add this field: it is required.');

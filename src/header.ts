@@ -50,8 +50,12 @@ export function headerNameProblem(name: string): string | null {
   return null;
 }
 
+// Holds message ids, where no encoded-word may stand.
+const IDS = /^(?:in-reply-to|references)$/i;
+
 /** What is wrong with the value of a custom header; null where nothing is. */
-export function headerValueProblem(value: string): string | null {
+export function headerValueProblem(name: string, value: string): string | null {
   if (value.trim() === '') return 'Give the header a value, or remove it.';
+  if (IDS.test(name) && !ASCII.test(value)) return 'Use ASCII in this header: it holds message ids.';
   return textProblem(value) ?? foldingProblem(value);
 }

@@ -60,39 +60,41 @@ const content = v.pipe(
   v.description('Base64 (RFC 4648 section 4).'),
 );
 
-export const InlineImageSchema = v.strictObject({
-  cid: v.pipe(
-    v.string('Give the Content-ID as a string.'),
-    v.regex(
-      /^[A-Za-z0-9._+=$~@-]{1,200}$/,
-      'Use 1 to 200 letters, digits and . _ + = $ ~ @ - as the Content-ID, without angle brackets.',
+export const InlineImageSchema = v.strictObject(
+  {
+    cid: v.pipe(
+      v.string('Give the Content-ID as a string.'),
+      v.regex(
+        /^[A-Za-z0-9._+=$~@-]{1,200}$/,
+        'Use 1 to 200 letters, digits and . _ + = $ ~ @ - as the Content-ID, without angle brackets.',
+      ),
+      v.description('The id that the HTML refers to as "cid:…", without angle brackets.'),
+      v.examples(['image1']),
     ),
-    v.description('The id that the HTML refers to as "cid:…", without angle brackets.'),
-    v.examples(['image1']),
-  ),
-  contentType: v.picklist(PICTURE_TYPES, `Use one of ${PICTURE_TYPES.join(', ')}.`),
-  content,
-  filename: v.optional(filename),
-});
+    contentType: v.picklist(PICTURE_TYPES, `Use one of ${PICTURE_TYPES.join(', ')}.`),
+    content,
+    filename: v.optional(filename),
+  },
+  'Give an inline image: {"cid", "contentType", "content"}.',
+);
 
 // RFC 2045 section 5.1; of the parameter names those of RFC 2231 section 7, without its continuations.
 const CONTENT_TYPE =
   /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:; ?[\w!#$&^.+-]+=(?:[\w!#$%&'*+.^`{|}~-]+|"[\x20\x21\x23-\x5b\x5d-\x7e]*"))*$/;
 
-export const AttachmentSchema = v.strictObject({
-  filename,
-  contentType: v.pipe(
-    v.string('Give the content type as a string.'),
-    v.maxLength(255, 'Shorten the content type to at most 255 characters.'),
-    v.regex(CONTENT_TYPE, 'Give a content type like "application/pdf" or "text/csv; charset=utf-8".'),
-    v.regex(
-      /^(?!multipart\/|message\/)/i,
-      'Use "application/octet-stream" for a message or a multipart: they cannot be attached unchanged.',
+export const AttachmentSchema = v.strictObject(
+  {
+    filename,
+    contentType: v.pipe(
+      v.string('Give the content type as a string.'),
+      v.maxLength(255, 'Shorten the content type to at most 255 characters.'),
+      v.regex(CONTENT_TYPE, 'Give a content type like "application/pdf" or "text/csv; charset=utf-8".'),
+      v.examples(['application/pdf']),
     ),
-    v.examples(['application/pdf']),
-  ),
-  content,
-});
+    content,
+  },
+  'Give an attachment: {"filename", "contentType", "content"}.',
+);
 
 /** The JSON of one message. Its API description is made with `typeMode: 'input'`, `errorMode: 'ignore'`. */
 export const MessageSchema = v.pipe(
@@ -172,6 +174,24 @@ export const MessageSchema = v.pipe(
     'Give the message as a JSON object.',
   ),
   v.title('Message'),
+  v.examples([
+    {
+      from: 'Support <support@ifaxin.com>',
+      to: ['ben@ifaxin.com'],
+      subject: 'Your order is on its way',
+      text: 'Your order is on its way.',
+      html: '<p>Your order is on its way.</p><img src="cid:image1" alt="">',
+      label: 31337,
+      inlineImages: [
+        {
+          cid: 'image1',
+          contentType: 'image/gif',
+          content: 'R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==',
+          filename: 'pixel.gif',
+        },
+      ],
+    },
+  ]),
 );
 
 export type MessageInput = v.InferInput<typeof MessageSchema>;

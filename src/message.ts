@@ -252,6 +252,10 @@ function resolveAttachments(attachments: MessageInput['attachments'], errors: Fi
     if (!isObject(attachment)) return [];
     const at = `/attachments/${index}`;
     const filename = resolveFilename(attachment.filename, `${at}/filename`, errors);
+    if (/^(?:multipart|message)\//i.test(attachment.contentType)) {
+      // MIME allows no base64 for these (RFC 2046 sections 5.1 and 5.2), so their bytes could change on the way.
+      errors.add(`${at}/contentType`, 'Use "application/octet-stream" for a file of this type.');
+    }
     const content = resolveBytes(attachment.content, `${at}/content`, errors);
     return content === null ? [] : [{ filename, contentType: attachment.contentType, content }];
   });
@@ -307,23 +311,22 @@ function crossCheck(
 }
 
 function resolveHeaders(headers: MessageInput['headers'], errors: FieldErrors): [string, string][] {
-  if (headers === undefined || (errors.at('/headers') && !isObject(headers))) return [];
-  if (Array.isArray(headers)) {
+  if (headers === undefined) return [];
+  if (!isObject(headers)) {
+    // The schema takes a list for an object.
     errors.add('/headers', 'Give the headers as an object of strings.');
     return [];
   }
-  const entries = Object.entries(headers);
-  for (const [name, value] of entries) {
+  const resolved: [string, string][] = [];
+  for (const [name, value] of Object.entries(headers)) {
     const at = `/headers${token(name)}`;
     const nameProblem = headerNameProblem(name);
     if (nameProblem !== null) errors.add(at, nameProblem);
-    if (typeof value !== 'string') {
-      // The schema passes over keys like "constructor".
-      errors.add(at, 'Give the header value as a string.');
-      continue;
-    }
-    const valueProblem = headerValueProblem(value);
+    // The schema passes over keys like "constructor".
+    const valueProblem =
+      typeof value === 'string' ? headerValueProblem(name, value) : 'Give the header value as a string.';
     if (valueProblem !== null) errors.add(at, valueProblem);
+    else resolved.push([name, value.trim()]);
   }
-  return entries;
+  return resolved;
 }

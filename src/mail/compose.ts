@@ -1,6 +1,5 @@
 /** From a message to what SMTP carries: the envelope, and the bytes between DATA and the final dot. */
 
-import { encode, wrap } from 'nodemailer/lib/base64';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import type MimeNode from 'nodemailer/lib/mime-node';
 import * as quotedPrintable from 'nodemailer/lib/qp';
@@ -83,12 +82,20 @@ function encodeBody(node: MimeNode): string {
   const content = node.content as string | Buffer;
   switch (node.getTransferEncoding()) {
     case 'base64':
-      return wrap(encode(content));
+      return base64Lines(Buffer.isBuffer(content) ? content : Buffer.from(content));
     case 'quoted-printable':
       return quotedPrintable.wrap(quotedPrintable.encode(content));
     default:
       return content.toString();
   }
+}
+
+/** Lines of 76 characters (RFC 2045 section 6.8). nodemailer's own wraps by a pattern, in twice the time. */
+function base64Lines(bytes: Buffer): string {
+  const text = bytes.toString('base64');
+  let lines = text.slice(0, 76);
+  for (let at = 76; at < text.length; at += 76) lines += `\r\n${text.slice(at, at + 76)}`;
+  return lines;
 }
 
 /** Once each: parseMessage has lowered the domains, and a local part means what its case says (RFC 5321 section 2.4). */

@@ -287,7 +287,7 @@ function crossCheck(
   }
   const scanned = scanHtml(html, cids);
   for (const problem of scanned.problems) errors.add('/html', problem);
-  if (list.length + scanned.embedded.length > MAX_PARTS) {
+  if (list.length <= MAX_PARTS && list.length + scanned.embedded.length > MAX_PARTS) {
     errors.add('/html', `Use at most ${MAX_PARTS} inline images, those in data URIs included.`);
   }
   if (images === undefined || Array.isArray(images)) {

@@ -44,16 +44,7 @@ export function createAuthenticator(options: {
   const failedLogins = new FailedLogins();
   /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
   const proofs = new Map<string, Proof>();
-  const tokens = accounts.flatMap((account) => account.tokens.map((token) => ({ token, account })));
-  let digests: Promise<{ digest: string; account: ConfiguredAccount }[]> | null = null;
-
-  const digestTokens = () =>
-    Promise.all(
-      tokens.map(async ({ token, account }) => ({
-        digest: token.startsWith('sha256:') ? token.slice(7).toLowerCase() : await sha256(token),
-        account,
-      })),
-    );
+  const findByToken = tokenFinder(accounts);
 
   const prove = (digest: string, apiUser: string, apiKey: string): Promise<Failure | null> => {
     const known = proofs.get(digest);
@@ -73,11 +64,7 @@ export function createAuthenticator(options: {
 
   return {
     async token(token, apiUser) {
-      digests ??= digestTokens();
-      const digest = await sha256(token);
-      let found: ConfiguredAccount | null = null;
-      // Every one is compared, so that the time says nothing about which one is near.
-      for (const known of await digests) if (equal(known.digest, digest)) found = known.account;
+      const found = await findByToken(token);
       if (!found || (apiUser !== undefined && found.apiUser !== apiUser)) {
         return failure('unauthorized', 'This token is not known here.');
       }
@@ -107,6 +94,33 @@ export function createAuthenticator(options: {
         : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
       return { account, ownKey: true };
     },
+  };
+}
+
+/** Finds the account of a token in constant time for tokens of one length. */
+function tokenFinder(accounts: readonly ConfiguredAccount[]) {
+  const known = accounts.flatMap((account) =>
+    account.tokens.map((token) =>
+      token.startsWith('sha256:')
+        ? { account, digest: token.slice(7).toLowerCase(), plain: null as string | null }
+        : { account, digest: null, plain: token },
+    ),
+  );
+  const hasDigests = known.some(({ digest }) => digest !== null);
+
+  return async (token: string): Promise<ConfiguredAccount | null> => {
+    let found: ConfiguredAccount | null = null;
+    // Every one is compared, so that the time says nothing about which one is near.
+    for (const { account, plain } of known) if (plain !== null && equal(plain, token)) found = account;
+    if (found || !hasDigests) return found;
+    const presented = await sha256(token);
+    for (const entry of known) {
+      if (entry.digest === null || !equal(entry.digest, presented)) continue;
+      // Seen once, a token is compared as it is: a digest costs more than the rest of the door.
+      entry.plain = token;
+      found = entry.account;
+    }
+    return found;
   };
 }
 

@@ -241,3 +241,9 @@ export function failure(
 /** Tells a failure from whatever else a step results in. */
 export const isFailure = (result: unknown): result is Failure =>
   typeof result === 'object' && result !== null && 'code' in result && 'delivery' in result;
+
+/** What a log line tells of an outcome: upstream's words and ids, nothing of the message. */
+export const factsOf = (outcome: Outcome) =>
+  outcome.delivery === 'accepted'
+    ? { delivery: outcome.delivery, queueId: outcome.queueId, rejected: outcome.rejected.length }
+    : { delivery: outcome.delivery, code: outcome.code, detail: outcome.detail, smtp: outcome.smtp };

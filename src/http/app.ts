@@ -1,7 +1,6 @@
 /** The HTTP door, top to bottom: what every request passes, then the routes, then what nobody takes. */
 
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
@@ -11,6 +10,7 @@ import type { Log } from '../log.ts';
 import { failure } from '../outcome.ts';
 import type { Quota, QuotaState } from '../quota.ts';
 import { authenticate } from './auth.ts';
+import { limitBody } from './body.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
 import { respondProblem } from './problem.ts';
@@ -51,18 +51,13 @@ export function createApp(options: AppOptions): Hono<{ Variables: Variables }> {
   if (options.corsOrigins.length > 0) {
     app.use(cors({ origin: [...options.corsOrigins], exposeHeaders: EXPOSED_HEADERS }));
   }
-  app.use(async function describe(c, next) {
+  app.use(async function logRequest(c, next) {
     c.set('basicAuth', options.basicAuth);
-    const start = performance.now();
     await next();
-    const milliseconds = Math.round(performance.now() - start);
-    log.info('request', {
-      requestId: c.get('requestId'),
-      method: c.req.method,
-      path: c.req.path,
-      status: c.res.status,
-      milliseconds,
-    });
+    const { status } = c.res;
+    // A message has a line of its own; of the rest, what went wrong is worth one by default.
+    const write = status < 400 ? log.debug : log.info;
+    write('request', { requestId: c.get('requestId'), method: c.req.method, path: c.req.path, status });
   });
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
@@ -75,14 +70,7 @@ export function createApp(options: AppOptions): Hono<{ Variables: Variables }> {
 
   app.use('/v1/*', authenticate(options.authenticator, options.clientAddress));
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
-  app.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: maxMessageBytes,
-      onError: (c) =>
-        respondProblem(c, failure('message-too-large', `The body is larger than ${maxMessageBytes} bytes.`)),
-    }),
-  );
+  app.use('/v1/*', limitBody(maxMessageBytes));
   app.route('/v1/messages', messageRoutes(options));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
 

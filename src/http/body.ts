@@ -1,7 +1,27 @@
-/** What can be wrong with a request before its message is looked at: the media type, the JSON, the key. */
+/** What can be wrong with a request before its message is looked at: the size, the media type, the JSON, the key. */
 
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { type Failure, failure } from '../outcome.ts';
+import { respondProblem } from './problem.ts';
+
+/**
+ * Answers 413 to a body of more than `maxSize` bytes.
+ *
+ * A declared length is believed, since the HTTP parser holds the body to it. Hono's middleware counts the
+ * rest; it is not asked about every request because on Node its look at the stream costs a whole `Request`.
+ */
+export function limitBody(maxSize: number): MiddlewareHandler {
+  const tooLarge = (c: Context) =>
+    respondProblem(c, failure('message-too-large', `The body is larger than ${maxSize} bytes.`));
+  const count = bodyLimit({ maxSize, onError: tooLarge });
+  return async function limitBody(c, next) {
+    const declared = c.req.header('Content-Length');
+    if (declared === undefined || c.req.header('Transfer-Encoding')) return count(c, next);
+    if (Number(declared) > maxSize) return tooLarge(c);
+    await next();
+  };
+}
 
 /** The parsed JSON (RFC 8259), or why there is none. */
 export async function readJson(c: Context): Promise<{ readonly json: unknown } | Failure> {

@@ -5,8 +5,9 @@ import { setMetric } from 'hono/timing';
 import type { Caller } from '../authenticate.ts';
 import type { Timing } from '../deliver.ts';
 import { fingerprint as sha256 } from '../idempotency.ts';
+import type { Log } from '../log.ts';
 import { type Message, parseMessage } from '../message.ts';
-import { type Accepted, type Failure, type FieldError, failure, isFailure } from '../outcome.ts';
+import { type Accepted, type Failure, type FieldError, factsOf, failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Submit } from '../submit.ts';
 import { idempotencyKey, readJson } from './body.ts';
@@ -25,6 +26,7 @@ export interface MessagesOptions {
   readonly compose: Compose;
   readonly deadlineMs: number;
   readonly maxMessageBytes: number;
+  readonly log: Log;
 }
 
 /** One message's end: its receipt, or why there is none. */
@@ -36,6 +38,7 @@ interface Answer {
 }
 
 interface Variables {
+  requestId: string;
   caller: Caller;
   quotaState: QuotaState | null;
 }
@@ -54,7 +57,7 @@ export function messageRoutes(options: MessagesOptions): Hono<{ Variables: Varia
       if (isFailure(key)) return respondProblem(c, key);
       const body = await readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
-      const answer = await send(c.get('caller'), body.json, key, signal);
+      const answer = await send(c, body.json, key, signal);
       c.set('quotaState', answer.quota);
       for (const [step, milliseconds] of Object.entries(answer.timing)) setMetric(c, step, milliseconds);
       if (answer.replayed) c.header('Idempotent-Replayed', 'true');
@@ -74,7 +77,7 @@ export function messageRoutes(options: MessagesOptions): Hono<{ Variables: Varia
       }
       const answers = await eachOf(messages, BATCH_WORKERS, (message, index) =>
         // Each message has a key of its own, so that a repeated batch sends only what was not sent.
-        send(c.get('caller'), message, key === null ? null : JSON.stringify([key, index]), signal),
+        send(c, message, key === null ? null : JSON.stringify([key, index]), signal),
       );
       c.set('quotaState', leastRemaining(answers));
       if (answers.every((answer) => answer.replayed)) c.header('Idempotent-Replayed', 'true');
@@ -83,14 +86,15 @@ export function messageRoutes(options: MessagesOptions): Hono<{ Variables: Varia
 }
 
 /** Validate, compose, submit: the way of one message through this door. */
-function sender({ submit, compose, maxMessageBytes }: MessagesOptions) {
+function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
   return async function send(
-    caller: Caller,
+    c: Context<{ Variables: Variables }>,
     input: unknown,
     key: string | null,
     signal: AbortSignal,
   ): Promise<Answer> {
     const start = performance.now();
+    const caller = c.get('caller');
     const stop = (failed: Failure): Answer => ({
       result: failed,
       replayed: false,
@@ -122,6 +126,16 @@ function sender({ submit, compose, maxMessageBytes }: MessagesOptions) {
       signal,
     );
     const { outcome, replayed, quota, timing } = submitted;
+    log.info('message', {
+      requestId: c.get('requestId'),
+      id,
+      apiUser: caller.account.apiUser,
+      label: message.label,
+      size,
+      replayed,
+      milliseconds: Math.round(performance.now() - start),
+      ...factsOf(outcome),
+    });
     return {
       result:
         outcome.delivery === 'accepted' ? receiptOf(outcome, { id, messageId, size, message }) : outcome,

@@ -11,6 +11,7 @@ import { createLog } from '../log.ts';
 import { createPool } from '../mail/relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { createGateway } from './gateway.ts';
+import { logWriter } from './log-writer.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -34,7 +35,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
  *
  * @throws {ConfigError} with all that is wrong in the settings
  */
-export async function start(environment: Environment, writeLog?: (line: string) => void): Promise<Postern> {
+export async function start(
+  environment: Environment,
+  writeLog = logWriter(process.stderr),
+): Promise<Postern> {
   const sandboxed = namesNoAccount(environment) && environment.NODE_ENV !== 'production';
   const sandbox = sandboxed ? await openSandbox(environment) : null;
   const config = parseConfig(sandbox ? { ...environment, ...settingsOf(sandbox) } : environment, DEFAULTS);

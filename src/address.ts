@@ -56,7 +56,7 @@ const NOT_A_MAILBOX =
 const ATEXT = "A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~";
 const WORD = `[${ATEXT}\\u0080-\\uffff.]+`;
 const BARE = new RegExp(`^([${ATEXT}]+(?:\\.[${ATEXT}]+)*)@([A-Za-z0-9.\\-\\u0080-\\uffff]+)$`);
-const NAMED = new RegExp(`^(?:((?!\\.)${WORD}(?: ${WORD})*)|"([^"\\\\]*)") ?<([^<>]+)>$`);
+const NAMED = new RegExp(`^(?:((?!\\.)${WORD}(?: +${WORD})*)|"([^"\\\\]*)") *<([^<>]+)>$`);
 
 function splitMailbox(text: string): Split | { readonly problem: string } {
   const bare = BARE.exec(text);
@@ -64,11 +64,13 @@ function splitMailbox(text: string): Split | { readonly problem: string } {
   const named = NAMED.exec(text);
   const name = named?.[1] ?? named?.[2];
   const inner = named && BARE.exec(named[3] as string);
-  if (inner && name !== undefined && name === name.trim() && !/\s\s/.test(name)) {
-    return { name, local: inner[1] as string, domain: inner[2] as string };
+  if (inner && name !== undefined) {
+    return { name: withSingleSpaces(name), local: inner[1] as string, domain: inner[2] as string };
   }
   return parseFully(text);
 }
+
+const withSingleSpaces = (name: string): string => name.replace(/ {2,}/g, ' ').trim();
 
 function parseFully(text: string): Split | { readonly problem: string } {
   const problem = textProblem(text);
@@ -85,7 +87,7 @@ function parseFully(text: string): Split | { readonly problem: string } {
   const localText = localOf(local);
   if (localText === null) return { problem: NOT_A_MAILBOX };
   return {
-    name: name === null ? null : nameOf(name).replace(/\s+/g, ' ').trim(),
+    name: name === null ? null : withSingleSpaces(nameOf(name)),
     local: localText,
     domain: domain.semantic.trim(),
   };

@@ -129,7 +129,7 @@ describe('a mailbox', () => {
   const address = local.map((parts) => `${parts.join('.')}@ifaxin.com`);
   const named = fc
     .tuple(fc.array(word, { minLength: 1, maxLength: 4 }), fc.constantFrom(' ', ''), address)
-    .map(([words, gap, addr]) => `${words.join(' ')}${gap}<${addr}>`);
+    .map(([words, gap, addr]) => `${words.join(gap || ' ')}${gap}<${addr}>`);
   const quoted = fc
     .tuple(
       fc.string({ unit: fc.constantFrom('a', ' ', ',', '<', '@', 'é', '.', '('), maxLength: 8 }),

@@ -31,7 +31,7 @@ const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): Upstre
 });
 const reply = (at: Step, text: string): UpstreamOptions => fault(at, { reply: text });
 /** Short, so that a silent upstream is a deadline that passes and not a test that waits. */
-const IMPATIENT = { DEADLINE_MS: '700' };
+const IMPATIENT = { DEADLINE_MS: '2500' };
 
 const otherAuthority = await createAuthority();
 

@@ -57,6 +57,7 @@ export function idempotencyKey(c: Context): string | null | Failure {
   if (header === undefined) return null;
   const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header)?.[1];
   const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
-  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
-  return failure('invalid-request', 'The Idempotency-Key must have 1 to 255 printable ASCII characters.');
+  const brokenQuotes = quoted === undefined && header.startsWith('"');
+  if (!brokenQuotes && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  return failure('invalid-request', 'Give an Idempotency-Key of 1 to 255 printable ASCII characters.');
 }

@@ -46,6 +46,7 @@ const BATCH: FailureCode[] = [
   'unsupported-media-type',
   'invalid-message',
 ];
+const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal'];
 const READING_QUOTA: FailureCode[] = [...AUTHENTICATED, 'quota-unavailable'];
 const DRAWING_QUOTA: FailureCode[] = [
   ...READING_QUOTA,
@@ -261,7 +262,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
           security: [],
           responses: {
             200: { description: 'Alive.', content: json(health, { status: 'ok' }) },
-            ...problems(['internal']),
+            ...problems(PUBLIC),
           },
         },
       },
@@ -271,15 +272,20 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
           tags: ['service'],
           summary: "Upstream's greeting and Redis reachable",
           security: [],
-          responses: Object.fromEntries(
-            [
-              ['200', 'Ready.', { status: 'ready', parts: { upstream: null } }],
-              ['503', 'Not ready.', { status: 'not ready', parts: { upstream: 'cannot be reached' } }],
-            ].map(([status, description, example]) => [
-              status,
-              { description, content: json(ref('schemas', 'Readiness'), example) },
-            ]),
-          ),
+          responses: {
+            200: {
+              description: 'Ready.',
+              content: json(ref('schemas', 'Readiness'), { status: 'ready', parts: { upstream: null } }),
+            },
+            503: {
+              description: 'Not ready.',
+              content: json(ref('schemas', 'Readiness'), {
+                status: 'not ready',
+                parts: { upstream: 'smtp.sendcloud.net:587 cannot be reached (ECONNREFUSED).' },
+              }),
+            },
+            ...problems(PUBLIC),
+          },
         },
       },
       '/openapi.json': {
@@ -293,7 +299,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
               description: 'OpenAPI 3.1.',
               content: { 'application/json': { schema: { type: 'object' } } },
             },
-            ...problems(['internal']),
+            ...problems(PUBLIC),
           },
         },
       },

@@ -1,0 +1,333 @@
+/** What every request meets: credentials, problem documents, headers, the quota, idempotency, the description. */
+
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { describe, expect, it } from 'vitest';
+import { FAILURES } from '../../src/outcome.ts';
+import { MESSAGE, startPostern, TOKEN } from '../support/postern.ts';
+
+type Json = Record<string, unknown>;
+const json = async (response: Response) => (await response.json()) as Json;
+const basic = (user: string, key: string) => ({ Authorization: `Basic ${btoa(`${user}:${key}`)}` });
+
+describe.concurrent('the door', () => {
+  it('answers problem documents to what nobody takes', async () => {
+    await using postern = await startPostern();
+    const lost = await postern.request('/v2/messages');
+    expect(lost.status).toBe(404);
+    expect(lost.headers.get('Content-Type')).toBe('application/problem+json');
+    expect(await json(lost)).toMatchObject({ code: 'not-found', status: 404 });
+    for (const [path, method, allow] of [
+      ['/v1/messages', 'GET', 'POST'],
+      ['/v1/messages/batch', 'DELETE', 'POST'],
+      ['/v1/quota', 'PUT', 'GET, HEAD'],
+      ['/healthz', 'POST', 'GET, HEAD'],
+    ] as const) {
+      const response = await postern.request(path, { method });
+      expect(response.status).toBe(405);
+      expect(response.headers.get('Allow')).toBe(allow);
+      expect(await json(response)).toMatchObject({ code: 'method-not-allowed' });
+    }
+  });
+
+  it('says where broken JSON breaks, and nothing of what it says', async () => {
+    await using postern = await startPostern();
+    const problem = await json(await postern.send('{"subject":"secret",,}'));
+    expect(problem.detail).toMatch(/^The body is not JSON at position 20/);
+    expect(JSON.stringify(problem)).not.toContain('secret');
+    const notUtf8 = await fetch(`${postern.url}/v1/messages`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
+      body: new Uint8Array([0x7b, 0xff, 0x7d]),
+    });
+    expect(await json(notUtf8)).toMatchObject({ code: 'invalid-request', detail: 'The body is not UTF-8.' });
+  });
+
+  it('counts a body that comes without its length', async () => {
+    await using postern = await startPostern({ MAX_MESSAGE_BYTES: '2000' });
+    const chunks = Array.from({ length: 30 }, () => new TextEncoder().encode('x'.repeat(100)));
+    const response = await fetch(`${postern.url}/v1/messages`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
+      body: ReadableStream.from(chunks),
+      duplex: 'half',
+    } as RequestInit);
+    expect(response.status).toBe(413);
+  });
+
+  it('takes a token by its digest, and says which schemes it takes', async () => {
+    const digest = Buffer.from(
+      await crypto.subtle.digest('SHA-256', Buffer.from('the-digested-token')),
+    ).toString('hex');
+    await using postern = await startPostern({ GATEWAY_TOKENS: `sha256:${digest},${TOKEN}` });
+    for (let repeat = 0; repeat < 2; repeat++) {
+      expect((await postern.send(MESSAGE, { Authorization: 'Bearer the-digested-token' })).status).toBe(200);
+    }
+    expect((await postern.send()).status).toBe(200);
+    for (const Authorization of [
+      `Bearer sha256:${digest}`,
+      `Bearer ${digest}`,
+      `Bearer ${TOKEN}x`,
+      'Bearer',
+      'Digest x',
+    ]) {
+      const response = await postern.send(MESSAGE, { Authorization });
+      expect(response.status).toBe(401);
+      expect(response.headers.get('WWW-Authenticate')).toBe('Bearer realm="postern"');
+      expect(response.headers.get('RateLimit')).toBeNull();
+    }
+  });
+
+  it("takes a caller's own api_key where upstream's login proves it, and draws on its own quota", async () => {
+    await using postern = await startPostern(
+      { BASIC_AUTH: 'on', QUOTA_LIMIT: '50' },
+      { accounts: { ifaxin: 'the-key', other: 'other-key' } },
+    );
+    const response = await postern.send(MESSAGE, basic('other', 'other-key'));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('RateLimit')).toBe('"apiuser";r=49;t=60');
+    expect(await postern.drawn()).toBe(0);
+    // A warm connection of the right key serves nobody with a wrong one, nor does a quota show itself.
+    const wrong = await postern.request('/v1/quota', { headers: basic('other', 'wrong') });
+    expect(wrong.status).toBe(401);
+    expect(wrong.headers.get('WWW-Authenticate')).toContain('Basic');
+    expect(wrong.headers.get('RateLimit')).toBeNull();
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it('limits failed logins by api_user and address', async () => {
+    await using postern = await startPostern({ BASIC_AUTH: 'on' }, { accounts: { ifaxin: 'the-key' } });
+    const statuses = await Promise.all(
+      Array.from(
+        { length: 25 },
+        async (_, index) => (await postern.send(MESSAGE, basic('ifaxin', `k${index}`))).status,
+      ),
+    );
+    expect(statuses.filter((status) => status === 401)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(15);
+    expect(postern.upstream.logins.filter(({ accepted }) => !accepted)).toHaveLength(10);
+    const response = await postern.send(MESSAGE, basic('ifaxin', 'the-key'));
+    expect(await json(response)).toMatchObject({ code: 'too-many-failed-logins', retryable: true });
+    expect(Number(response.headers.get('Retry-After'))).toBeGreaterThan(50);
+    expect((await postern.send()).status).toBe(200);
+  });
+
+  it('lets pages of the named origins read its headers, and no others', async () => {
+    await using postern = await startPostern({ CORS_ORIGINS: 'https://app.example.com' });
+    const preflight = await fetch(`${postern.url}/v1/messages`, {
+      method: 'OPTIONS',
+      headers: {
+        Origin: 'https://app.example.com',
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': 'authorization,content-type,idempotency-key',
+      },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('Access-Control-Allow-Origin')).toBe('https://app.example.com');
+    const response = await postern.send(MESSAGE, { Origin: 'https://app.example.com' });
+    expect(response.headers.get('Access-Control-Expose-Headers')).toContain('RateLimit');
+    const foreign = await postern.send(MESSAGE, { Origin: 'https://evil.example.com' });
+    expect(foreign.headers.get('Access-Control-Allow-Origin')).toBeNull();
+  });
+
+  it('is ready while upstream greets', async () => {
+    await using postern = await startPostern(
+      {},
+      { faults: [{ at: 'greeting', do: { reply: '554 no' }, times: 1 }] },
+    );
+    const first = await fetch(`${postern.url}/readyz`);
+    expect(first.status).toBe(503);
+    expect(await json(first)).toMatchObject({ status: 'not ready', parts: { upstream: expect.any(String) } });
+    expect((await fetch(`${postern.url}/healthz`)).status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    expect(await json(await fetch(`${postern.url}/readyz`))).toEqual({
+      status: 'ready',
+      parts: { upstream: null },
+    });
+  });
+});
+
+describe.concurrent('the quota', () => {
+  it('shows the window and draws nothing', async () => {
+    await using postern = await startPostern({ QUOTA_LIMIT: '5' });
+    await postern.send();
+    const response = await postern.request('/v1/quota');
+    expect(await json(response)).toEqual({
+      apiUser: 'ifaxin',
+      limit: 5,
+      remaining: 4,
+      windowSeconds: 60,
+      reset: 60,
+    });
+    expect(response.headers.get('RateLimit')).toBe('"apiuser";r=4;t=60');
+  });
+
+  it('is drawn by labels together, refused with a time, and shared with reported calls', async () => {
+    await using postern = await startPostern({ QUOTA_LIMIT: '5' });
+    const draw = (count: unknown) => postern.request('/v1/quota/calls', { body: { count } });
+    expect((await postern.send()).status).toBe(200);
+    expect((await postern.send({ ...MESSAGE, label: 2 })).status).toBe(200);
+    expect((await draw(4)).status).toBe(429);
+    expect(await json(await draw(2))).toMatchObject({ remaining: 1 });
+    expect((await postern.send()).status).toBe(200);
+    const refused = await postern.send();
+    expect(refused.status).toBe(429);
+    expect(await json(refused)).toMatchObject({
+      code: 'quota-exceeded',
+      delivery: 'not-sent',
+      retryable: true,
+    });
+    expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThanOrEqual(59);
+    expect(refused.headers.get('RateLimit')).toBe('"apiuser";r=0;t=60');
+    expect(postern.upstream.transactions).toHaveLength(3);
+  });
+
+  it('lets calls go when their window has passed', async () => {
+    await using postern = await startPostern({
+      QUOTA_LIMIT: '1',
+      QUOTA_WINDOW_MS: '1000',
+      QUOTA_GUARD_MS: '0',
+    });
+    expect((await postern.send()).status).toBe(200);
+    const refused = await postern.send();
+    expect(refused.status).toBe(429);
+    await new Promise((resolve) =>
+      setTimeout(resolve, Number(refused.headers.get('Retry-After')) * 1000 + 300),
+    );
+    expect((await postern.send()).status).toBe(200);
+  });
+
+  for (const body of [
+    {},
+    { count: 0 },
+    { count: 1.5 },
+    { count: '3' },
+    { count: 6 },
+    { count: 1, more: 1 },
+    [1],
+  ]) {
+    it(`refuses calls of ${JSON.stringify(body)}`, async () => {
+      await using postern = await startPostern({ QUOTA_LIMIT: '5' });
+      const response = await postern.request('/v1/quota/calls', { body });
+      expect(response.status).toBe(422);
+      expect(await json(response)).toMatchObject({ code: 'invalid-message' });
+      expect(await postern.drawn()).toBe(0);
+    });
+  }
+});
+
+describe.concurrent('the Idempotency-Key', () => {
+  const key = (value: string) => ({ 'Idempotency-Key': value });
+
+  it('replays a finished request, quoted or bare', async () => {
+    await using postern = await startPostern();
+    const first = await postern.send(MESSAGE, key('order-1'));
+    expect(first.headers.get('Idempotent-Replayed')).toBeNull();
+    const receipt = await json(first);
+    expect(receipt.messageId).toMatch(/^<[0-9a-f]{32}@ifaxin\.com>$/);
+    const second = await postern.send(MESSAGE, key('"order-1"'));
+    expect(second.status).toBe(200);
+    expect(second.headers.get('Idempotent-Replayed')).toBe('true');
+    expect(await json(second)).toEqual(receipt);
+    expect(postern.upstream.taken).toHaveLength(1);
+    expect(await postern.drawn()).toBe(1);
+  });
+
+  it('answers 422 to the same key with another message', async () => {
+    await using postern = await startPostern();
+    await postern.send(MESSAGE, key('k'));
+    const response = await postern.send({ ...MESSAGE, subject: 'Another' }, key('k'));
+    expect(response.status).toBe(422);
+    expect(await json(response)).toMatchObject({ code: 'idempotency-key-reused', delivery: 'not-sent' });
+  });
+
+  it('answers 409 while the first request is in flight', async () => {
+    await using postern = await startPostern({}, { faults: [{ at: 'dot', delayMs: 500 }] });
+    const responses = await Promise.all(Array.from({ length: 5 }, () => postern.send(MESSAGE, key('k'))));
+    const statuses = responses.map((response) => response.status).sort();
+    expect(statuses).toEqual([200, 409, 409, 409, 409]);
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it('replays an unknown outcome: the message is not sent again', async () => {
+    await using postern = await startPostern(
+      {},
+      { faults: [{ at: 'dot', do: 'close', taken: true, times: 1 }] },
+    );
+    for (const replayed of [null, 'true']) {
+      const response = await postern.send(MESSAGE, key('k'));
+      expect(response.status).toBe(504);
+      expect(response.headers.get('Idempotent-Replayed')).toBe(replayed);
+      expect(await json(response)).toMatchObject({
+        code: 'outcome-unknown',
+        delivery: 'unknown',
+        retryable: false,
+      });
+    }
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it('is free again where nothing was sent, and keeps the Message-ID', async () => {
+    await using postern = await startPostern(
+      {},
+      { faults: [{ at: 'data', do: { reply: '451 later' }, times: 1 }] },
+    );
+    expect((await postern.send(MESSAGE, key('k'))).status).toBe(503);
+    const response = await postern.send(MESSAGE, key('k'));
+    expect(response.status).toBe(200);
+    const again = await json(await postern.send(MESSAGE, key('k')));
+    expect(again.messageId).toBe((await json(response)).messageId);
+  });
+
+  it("keeps upstream's refusal of the message", async () => {
+    await using postern = await startPostern(
+      {},
+      { faults: [{ at: 'rcpt', do: { reply: '550 no' }, times: 1 }] },
+    );
+    expect((await postern.send(MESSAGE, key('k'))).status).toBe(422);
+    const replay = await postern.send(MESSAGE, key('k'));
+    expect(await json(replay)).toMatchObject({ code: 'recipients-refused', smtp: { code: 550 } });
+    expect(replay.headers.get('Idempotent-Replayed')).toBe('true');
+  });
+
+  it('belongs to its api_user', async () => {
+    const account = (apiUser: string) => ({ apiUser, apiKey: 'k', tokens: [`the-token-of-${apiUser}-0000`] });
+    await using postern = await startPostern({
+      ACCOUNTS: JSON.stringify([account('a'), account('b')]),
+      SENDCLOUD_API_USER: '',
+      SENDCLOUD_API_KEY: '',
+      GATEWAY_TOKENS: '',
+    });
+    for (const user of ['a', 'b']) {
+      const response = await postern.send(MESSAGE, {
+        ...key('k'),
+        Authorization: `Bearer the-token-of-${user}-0000`,
+      });
+      expect(response.status).toBe(200);
+      expect(response.headers.get('Idempotent-Replayed')).toBeNull();
+    }
+    expect(postern.upstream.taken).toHaveLength(2);
+  });
+
+  it.each(['', ' ', '"open', 'ü', 'x'.repeat(256)])('refuses %j', async (value) => {
+    await using postern = await startPostern();
+    const response = await postern.send(MESSAGE, {
+      'Idempotency-Key': value && Buffer.from(value).toString('latin1'),
+    });
+    expect(response.status).toBe(400);
+    expect(await json(response)).toMatchObject({ code: 'invalid-request' });
+  });
+});
+
+describe('the API description', () => {
+  it('is valid OpenAPI 3.1 by an independent linter, and names every failure', async () => {
+    await using postern = await startPostern({ BASIC_AUTH: 'on' });
+    const source = await (await fetch(`${postern.url}/openapi.json`)).text();
+    const problems = await lintFromString({
+      source,
+      config: await createConfig({ extends: ['recommended-strict'] }),
+    });
+    expect(problems.map(({ message, location }) => `${message} ${location[0]?.pointer}`)).toEqual([]);
+    const codes = Object.keys(FAILURES).filter((code) => !['not-found', 'method-not-allowed'].includes(code));
+    for (const code of codes) expect(source).toContain(`urn:postern:problem:${code}`);
+  });
+});

@@ -9,7 +9,7 @@ import { base64Problem, decodeBase64 } from './base64.ts';
 import { isPictureType, PICTURE_TYPES, type PictureType, pictureProblem } from './picture.ts';
 
 /** A picture that stood in the HTML as a data URI. */
-export interface EmbeddedPicture {
+interface EmbeddedPicture {
   readonly cid: string;
   readonly contentType: PictureType;
   readonly content: Buffer;

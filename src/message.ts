@@ -33,14 +33,14 @@ export { MessageSchema } from './message-schema.ts';
 const MAX_ERRORS = 100;
 
 /** A picture inside the message. `cid` has no angle brackets. */
-export interface InlineImage {
+interface InlineImage {
   readonly cid: string;
   readonly contentType: PictureType;
   readonly content: Buffer;
   readonly filename: string | null;
 }
 
-export interface Attachment {
+interface Attachment {
   readonly filename: string;
   readonly contentType: string;
   readonly content: Buffer;

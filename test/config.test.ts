@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, namesNoAccount, parseConfig } from '../src/config.ts';
+
+const DEFAULTS = { connections: 5, ports: '587,2525,25' };
+const ACCOUNT = {
+  SENDCLOUD_API_USER: 'ifaxin',
+  SENDCLOUD_API_KEY: 'the-key',
+  GATEWAY_TOKENS: 'a-token-for-the-tests',
+};
+const parse = (settings: Record<string, string | undefined>) => parseConfig(settings, DEFAULTS);
+
+/** The lines of a refusal; none where the settings are taken. */
+function problems(settings: Record<string, string | undefined>): readonly string[] {
+  try {
+    parse(settings);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+describe('the settings', () => {
+  it('have the defaults of the design', () => {
+    expect(parse(ACCOUNT)).toEqual({
+      accounts: [
+        {
+          apiUser: 'ifaxin',
+          apiKey: 'the-key',
+          tokens: ['a-token-for-the-tests'],
+          from: null,
+          labels: null,
+          quota: 20000,
+        },
+      ],
+      basicAuth: false,
+      smtp: {
+        host: 'smtp.sendcloud.net',
+        ports: [587, 2525, 25],
+        servername: 'smtp.sendcloud.net',
+        connections: 5,
+      },
+      deadlineMs: 25000,
+      maxMessageBytes: 16000000,
+      quota: { limit: 20000, windowMs: 60000, guardMs: 500, onError: 'local' },
+      redis: null,
+      corsOrigins: [],
+      port: 8080,
+      smtpDoor: null,
+      logLevel: 'info',
+    });
+  });
+
+  it('take several accounts as JSON', () => {
+    const { accounts } = parse({
+      ACCOUNTS: JSON.stringify([
+        {
+          apiUser: 'a',
+          apiKey: 'k',
+          tokens: [`sha256:${'0'.repeat(64)}`],
+          from: ['Example.com'],
+          labels: [1],
+          quota: 7,
+        },
+        { apiUser: 'b', apiKey: 'k', tokens: ['another-token-0000'] },
+      ]),
+      QUOTA_LIMIT: '9',
+    });
+    expect(accounts).toMatchObject([
+      { apiUser: 'a', from: ['example.com'], labels: [1], quota: 7 },
+      { apiUser: 'b', from: null, labels: null, quota: 9 },
+    ]);
+  });
+
+  it('are refused all at once, by name, with what was expected and never with a value', () => {
+    const secret = 'short-secret';
+    const found = problems({
+      ...ACCOUNT,
+      GATEWAY_TOKENS: secret,
+      QUOTA_LIMIT: 'abc',
+      SMTP_PORTS: '587,70000',
+      DEADLINE_MS: '1e9',
+      QUOTA_ON_ERROR: 'ignore',
+      UPSTASH_REDIS_REST_URL: 'https://redis.example.com',
+      SMTP_DOOR_CERT: 'cert.pem',
+    });
+    expect(found.map((line) => line.split(':')[0])).toEqual([
+      'GATEWAY_TOKENS.0',
+      'SMTP_PORTS.1',
+      'DEADLINE_MS',
+      'QUOTA_LIMIT',
+      'QUOTA_ON_ERROR',
+      'UPSTASH_REDIS_REST_TOKEN',
+      'SMTP_DOOR_KEY',
+    ]);
+    for (const line of found) expect(line).toMatch(/: (?:expected|missing)/);
+    expect(found.join()).not.toContain(secret);
+  });
+
+  it.each([
+    ['nothing at all', {}, 'SENDCLOUD_API_USER'],
+    [
+      'an api_user alone',
+      { SENDCLOUD_API_USER: 'a', GATEWAY_TOKENS: ACCOUNT.GATEWAY_TOKENS },
+      'SENDCLOUD_API_KEY',
+    ],
+    ['a key alone', { SENDCLOUD_API_KEY: 'k', BASIC_AUTH: 'on' }, 'SENDCLOUD_API_USER'],
+    ['no token and no Basic', { SENDCLOUD_API_USER: 'a', SENDCLOUD_API_KEY: 'k' }, 'GATEWAY_TOKENS'],
+    ['tokens alone', { GATEWAY_TOKENS: ACCOUNT.GATEWAY_TOKENS }, 'SENDCLOUD_API_USER'],
+    [
+      'one account and several',
+      { ...ACCOUNT, ACCOUNTS: '[{"apiUser":"b","apiKey":"k"}]' },
+      'SENDCLOUD_API_USER',
+    ],
+    ['accounts that are no JSON', { ACCOUNTS: '{' }, 'ACCOUNTS'],
+    ['accounts that are no list', { ACCOUNTS: '{}' }, 'ACCOUNTS'],
+    ['no accounts', { ACCOUNTS: '[]' }, 'ACCOUNTS'],
+    [
+      'an api_user twice',
+      { ACCOUNTS: '[{"apiUser":"b","apiKey":"k"},{"apiUser":"b","apiKey":"k"}]' },
+      'ACCOUNTS',
+    ],
+    ['an unknown field', { ACCOUNTS: '[{"apiUser":"b","apiKey":"k","form":["x.com"]}]' }, 'ACCOUNTS.0.form'],
+    ['a label in the api_user', { ...ACCOUNT, SENDCLOUD_API_USER: 'a#1' }, 'SENDCLOUD_API_USER'],
+    ['an origin with a path', { ...ACCOUNT, CORS_ORIGINS: 'https://a.example.com/x' }, 'CORS_ORIGINS.0'],
+    ['no ports', { ...ACCOUNT, SMTP_PORTS: ',' }, 'SMTP_PORTS'],
+  ])('refuse %s', (_, settings, name) => {
+    expect(problems(settings).map((line) => line.split(':')[0])).toContain(name);
+  });
+
+  it('never make a limit of what is not a whole number', () => {
+    const numbers = [
+      'QUOTA_LIMIT',
+      'QUOTA_WINDOW_MS',
+      'QUOTA_GUARD_MS',
+      'DEADLINE_MS',
+      'MAX_MESSAGE_BYTES',
+      'SMTP_CONNECTIONS',
+      'PORT',
+    ];
+    const noNumber = fc
+      .oneof(fc.string({ minLength: 1 }), fc.double().map(String), fc.integer({ max: -1 }).map(String))
+      .filter((text) => !/^\d+$/.test(text));
+    fc.assert(
+      fc.property(fc.constantFrom(...numbers), noNumber, (name, value) => {
+        const expected = expect.stringMatching(`^${name}: expected a whole number`);
+        expect(problems({ ...ACCOUNT, [name]: value })).toEqual([expected]);
+      }),
+    );
+  });
+
+  it('count as unset when they are empty', () => {
+    expect(parse({ ...ACCOUNT, QUOTA_LIMIT: '', ACCOUNTS: '' }).quota.limit).toBe(20000);
+    expect(namesNoAccount({ SENDCLOUD_API_USER: '' })).toBe(true);
+    expect(namesNoAccount({ BASIC_AUTH: 'on' })).toBe(false);
+  });
+});

@@ -7,7 +7,7 @@ import type { Account } from './account.ts';
 import type { ConfiguredAccount } from './config.ts';
 import type { Deliverer } from './deliver.ts';
 import { FailedLogins } from './failed-logins.ts';
-import { type Failure, failure } from './outcome.ts';
+import { type Failure, failure, isFailure } from './outcome.ts';
 
 /** An authenticated caller. */
 export interface Caller {
@@ -21,6 +21,8 @@ export interface Authenticator {
   token(token: string, apiUser?: string): Promise<Caller | Failure>;
   /** An api_user and its api_key from `address`; proven by upstream's login before anything is drawn. */
   apiKey(apiUser: string, apiKey: string, address: string): Promise<Caller | Failure>;
+  /** A user name and password, as SMTP has them: a gateway token of that very api_user, or else its api_key. */
+  login(apiUser: string, password: string, address: string): Promise<Caller | Failure>;
 }
 
 /** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
@@ -46,12 +48,21 @@ export function createAuthenticator(options: {
   const proofs = new Map<string, Proof>();
   const findByToken = tokenFinder(accounts);
 
-  const prove = (digest: string, apiUser: string, apiKey: string): Promise<Failure | null> => {
+  /** An upstream login counts as an attempt, so that many requests with one right key at once are one. */
+  const prove = (
+    digest: string,
+    apiUser: string,
+    apiKey: string,
+    address: string,
+  ): Promise<Failure | null> => {
     const known = proofs.get(digest);
     if (known && known.until > Date.now()) return known.failure;
+    const attempt = failedLogins.begin(apiUser, address);
+    if ('retryAfterMs' in attempt) return Promise.resolve(tooManyFailed(attempt));
     const proof = options
       .verify({ apiUser, apiKey, label: null }, AbortSignal.timeout(options.deadlineMs))
       .then((failed) => {
+        attempt.end(failed?.code === 'upstream-credentials');
         if (failed) proofs.delete(digest);
         return failed;
       });
@@ -62,37 +73,45 @@ export function createAuthenticator(options: {
     return proof;
   };
 
+  const ownKey = async (apiUser: string, apiKey: string, address: string): Promise<Caller | Failure> => {
+    // Upstream would read a label there, and each label would have a quota of its own here.
+    if (apiUser.includes('#')) return failure('unauthorized', 'An api_user has no "#".');
+    const failed = await prove(await sha256(`${apiUser}\0${apiKey}`), apiUser, apiKey, address);
+    if (failed?.code === 'upstream-credentials')
+      return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
+    if (failed) return failed;
+    const configured = accounts.find((account) => account.apiUser === apiUser);
+    const account = configured
+      ? { ...configured, apiKey }
+      : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
+    return { account, ownKey: true };
+  };
+
+  const byToken = async (token: string, apiUser?: string): Promise<Caller | Failure> => {
+    const found = await findByToken(token);
+    if (!found || (apiUser !== undefined && found.apiUser !== apiUser)) {
+      return failure('unauthorized', 'This token is not known here.');
+    }
+    return { account: found, ownKey: false };
+  };
+
   return {
-    async token(token, apiUser) {
-      const found = await findByToken(token);
-      if (!found || (apiUser !== undefined && found.apiUser !== apiUser)) {
-        return failure('unauthorized', 'This token is not known here.');
-      }
-      return { account: found, ownKey: false };
-    },
+    token: byToken,
 
     async apiKey(apiUser, apiKey, address) {
-      if (!options.basicAuth)
-        return failure('unauthorized', 'An api_key is not taken here (BASIC_AUTH is off).');
+      if (options.basicAuth) return ownKey(apiUser, apiKey, address);
+      return failure('unauthorized', 'An api_key is not taken here (BASIC_AUTH is off).');
+    },
+
+    async login(apiUser, password, address) {
+      const caller = await byToken(password, apiUser);
+      if (isFailure(caller) && options.basicAuth) return ownKey(apiUser, password, address);
+      // After the comparison, so that logins at once are no attempts under way that shut each other out, and
+      // for a right token too, so that a guesser beyond the limit learns nothing.
       const attempt = failedLogins.begin(apiUser, address);
-      if ('retryAfterMs' in attempt) {
-        return failure(
-          'too-many-failed-logins',
-          'Too many failed logins for this api_user from this address.',
-          attempt,
-        );
-      }
-      const failed = await prove(await sha256(`${apiUser}\0${apiKey}`), apiUser, apiKey);
-      const refused = failed?.code === 'upstream-credentials';
-      attempt.end(refused);
-      if (refused)
-        return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
-      if (failed) return failed;
-      const configured = accounts.find((account) => account.apiUser === apiUser);
-      const account = configured
-        ? { ...configured, apiKey }
-        : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
-      return { account, ownKey: true };
+      if ('retryAfterMs' in attempt) return tooManyFailed(attempt);
+      attempt.end(isFailure(caller));
+      return isFailure(caller) ? failure('unauthorized', 'No token of this api_user.') : caller;
     },
   };
 }
@@ -123,6 +142,9 @@ function tokenFinder(accounts: readonly ConfiguredAccount[]) {
     return found;
   };
 }
+
+const tooManyFailed = (when: { retryAfterMs: number }): Failure =>
+  failure('too-many-failed-logins', 'Too many failed logins for this api_user from this address.', when);
 
 const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});
 

@@ -22,7 +22,8 @@ export class FailedLogins {
 
   /** Begins a login, or says when the next one may be tried. */
   begin(apiUser: string, address: string): LoginAttempt | { retryAfterMs: number } {
-    const key = JSON.stringify([apiUser, address]);
+    // One IPv4 peer has one count, whether a door's socket shows it mapped into IPv6 or not.
+    const key = JSON.stringify([apiUser, address.replace(/^::ffff:/i, '')]);
     const record = this.#records.get(key) ?? { failed: [], pending: 0 };
     const now = performance.now();
     while (record.failed[0] !== undefined && record.failed[0] <= now - WINDOW_MS) record.failed.shift();

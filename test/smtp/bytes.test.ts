@@ -1,0 +1,174 @@
+/** What is written into the door arrives at upstream, byte for byte, or not at all. */
+
+import { describe, expect, it } from 'vitest';
+import type { Running } from '../support/postern.ts';
+import { Client } from './client.ts';
+import { startDoor } from './door.ts';
+
+/** As a client has to write it (RFC 5321 section 4.5.2). */
+const stuffed = (message: Buffer): Buffer =>
+  Buffer.from(message.toString('latin1').replace(/(^|\r\n)\./g, '$1..'), 'latin1');
+
+const messageOf = ({ upstream }: Running): Buffer | null | undefined => upstream.taken[0]?.message;
+
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)).filter(
+  (byte) => byte !== 0x0d && byte !== 0x0a,
+);
+
+const MESSAGES: Record<string, Buffer> = {
+  'headers as they are': bytes(
+    'subject:  two  spaces\r\nX-Odd:\tfolded\r\n\tonce\r\nMessage-ID: <kept@ifaxin.com>\r\nBcc: seen@ifaxin.com\r\n\r\nbody\r\n',
+  ),
+  'no header at all': bytes('just a line\r\n'),
+  'one line end': bytes('\r\n'),
+  'dots at line starts': bytes('.\r\n..\r\n...\r\n.a\r\na.\r\n.\r\n\r\n.\r\n'),
+  'a dot alone as the whole message': bytes('.\r\n'),
+  'dots in the middle': bytes('a.b\r\n a\r\n\t.\r\n'),
+  'every byte but CR and LF': Buffer.concat([bytes('a: b\r\n\r\n'), everyByte, bytes('\r\n')]),
+  'a line of 100 000 bytes with the eighth bit': Buffer.concat([
+    bytes('a: b\r\n\r\n'),
+    Buffer.alloc(100_000, 0xe4),
+    bytes('\r\n'),
+  ]),
+  'many line ends': bytes('\r\n'.repeat(5000)),
+  'many lines with dots': bytes('.\r\n'.repeat(5000)),
+};
+
+/** How the bytes are cut on their way: the door must not care. */
+const CUTS: Record<string, (message: Buffer) => Buffer[]> = {
+  whole: (message) => [message],
+  'byte by byte': (message) => Array.from(message, (_, at) => message.subarray(at, at + 1)),
+};
+
+describe.concurrent('bytes', { timeout: 60_000 }, () => {
+  for (const [name, message] of Object.entries(MESSAGES)) {
+    for (const [cut, parts] of Object.entries(CUTS)) {
+      if (cut === 'byte by byte' && message.length > 500) continue;
+      it(`${name}, ${cut}`, async () => {
+        await using door = await startDoor();
+        const client = new Client(door.smtpPort);
+        expect(await client.toData()).toMatch(/^354 /);
+        for (const part of parts(Buffer.concat([stuffed(message), bytes('.\r\n')]))) await client.write(part);
+        expect(await client.reply()).toMatch(/^250 #\S+#Queued$/);
+        expect(messageOf(door)?.equals(message)).toBe(true);
+        client.destroy();
+      });
+    }
+  }
+
+  it('any bytes, cut anywhere', async () => {
+    await using door = await startDoor();
+    const client = new Client(door.smtpPort);
+    await client.secure();
+    await client.auth();
+    const random = lehmer(20250325);
+    const alphabet = ['.', '.', '\r\n', '\r\n', 'a', '\xff', '\r\n.\r\n', '..', '\r\n..'];
+    for (let round = 0; round < 60; round++) {
+      const pieces = Array.from({ length: 1 + random(60) }, () => alphabet[random(alphabet.length)] ?? '');
+      const message = bytes(`${pieces.join('')}\r\n`);
+      await client.ask('MAIL FROM:<support@ifaxin.com>');
+      await client.ask('RCPT TO:<ben@ifaxin.com>');
+      await client.ask('DATA');
+      let rest = Buffer.concat([stuffed(message), bytes('.\r\n')]);
+      while (rest.length > 0) {
+        const length = 1 + random(7);
+        await client.write(rest.subarray(0, length));
+        rest = rest.subarray(length);
+      }
+      expect(await client.reply()).toMatch(/^250 /);
+      expect(door.upstream.taken[round]?.message?.toString('latin1')).toBe(message.toString('latin1'));
+    }
+    client.destroy();
+  });
+
+  it('what is pipelined behind the dot is the next message', async () => {
+    await using door = await startDoor();
+    const client = new Client(door.smtpPort);
+    await client.secure();
+    await client.auth();
+    const transaction = (body: string) =>
+      `MAIL FROM:<support@ifaxin.com>\r\nRCPT TO:<ben@ifaxin.com>\r\nDATA\r\n${body}\r\n.\r\n`;
+    await client.write(transaction('one') + transaction('two'));
+    const codes: unknown[] = [];
+    for (let i = 0; i < 8; i++) codes.push((await client.reply())?.slice(0, 3));
+    expect(codes).toEqual(['250', '250', '354', '250', '250', '250', '354', '250']);
+    expect(door.upstream.taken.map(({ message }) => message?.toString())).toEqual(['one\r\n', 'two\r\n']);
+    client.destroy();
+  });
+
+  it('a lone LF is a line end, and no way to smuggle a second message', async () => {
+    await using door = await startDoor();
+    const client = new Client(door.smtpPort);
+    await client.toData();
+    const smuggled = '\nMAIL FROM:<x@evil.example>\r\nRCPT TO:<ben@ifaxin.com>\r\nDATA\r\nevil';
+    await client.write(`a: b\n\none\n.\n${smuggled}\n.\r\n${smuggled}\r\n.\r\n`);
+    expect(await client.reply()).toMatch(/^250 /);
+    expect(door.upstream.transactions).toHaveLength(1);
+    const expected = `a: b\n\none\n.\n${smuggled}\n.\r\n${smuggled}\r\n`;
+    expect(messageOf(door)?.toString()).toBe(expected.replace(/\r?\n/g, '\r\n'));
+    client.destroy();
+  });
+
+  for (const [name, message] of Object.entries({
+    'among other bytes': 'a: b\r\n\r\none\rtwo\r\n',
+    'before a line end': 'a: b\r\r\nc: d\r\n\r\n',
+    'before a dot': 'a: b\r\n\r\none\r.\r\n',
+    'as the first byte': '\ra: b\r\n',
+  })) {
+    for (const [cut, parts] of Object.entries(CUTS)) {
+      it(`a lone CR ${name}, ${cut}: refused`, async () => {
+        await using door = await startDoor();
+        const client = new Client(door.smtpPort);
+        await client.toData();
+        for (const part of parts(bytes(`${message}.\r\n`))) await client.write(part);
+        expect(await client.reply()).toBe('554 5.6.0 Invalid message');
+        expect(door.upstream.taken).toHaveLength(0);
+        // The connection is still good.
+        expect(await client.ask('NOOP')).toMatch(/^250 /);
+        client.destroy();
+      });
+    }
+  }
+
+  it('commands and envelope as the transcript has them, the declared size among them', async () => {
+    await using door = await startDoor();
+    const client = new Client(door.smtpPort);
+    await client.secure();
+    await client.auth('ifaxin#31337');
+    await client.ask('MAIL FROM:<Support@ifaxin.com> SIZE=12 BODY=8BITMIME');
+    await client.ask('RCPT TO:<Ben@IFAXIN.com>');
+    await client.ask("RCPT TO:<o'neil+tag@xn--bcher-kva.example>");
+    await client.ask('DATA');
+    await client.write('a: b\r\n\r\nhi\r\n.\r\n');
+    expect(await client.reply()).toBe('250 #1426390015358_15_6484_8661.sc-10_10_127_51-inbound#Queued');
+    expect(door.upstream.taken).toMatchObject([
+      {
+        from: 'Support@ifaxin.com',
+        parameters: 'SIZE=12',
+        recipients: ['Ben@IFAXIN.com', "o'neil+tag@xn--bcher-kva.example"],
+      },
+    ]);
+    expect(door.upstream.logins).toMatchObject([{ user: 'ifaxin#31337', key: 'the-key', secured: true }]);
+    expect(door.logged('message')).toMatchObject([
+      {
+        door: 'smtp',
+        apiUser: 'ifaxin',
+        label: 31337,
+        outcome: 'accepted',
+        queueId: '1426390015358_15_6484_8661.sc-10_10_127_51-inbound',
+        milliseconds: expect.any(Number),
+      },
+    ]);
+    client.destroy();
+  });
+});
+
+/** Whole numbers below a bound, the same at every run. */
+function lehmer(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 48271) % 0x7fffffff;
+    return state % below;
+  };
+}

@@ -35,6 +35,7 @@ export interface Config {
   readonly port: number;
   readonly smtpDoor: {
     readonly port: number;
+    /** PEM files; only the sandbox, which has a certificate of its own, can do without. */
     readonly files: { readonly cert: string; readonly key: string } | null;
   } | null;
   readonly logLevel: LogLevel;
@@ -277,6 +278,9 @@ function combinationProblems(set: Environment): string[] {
   together('SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY');
   together('UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN');
   together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
+  if (set.SMTP_DOOR_CERT && set.SMTP_DOOR_KEY && !set.SMTP_DOOR_PORT) {
+    problems.push('SMTP_DOOR_PORT: missing, and needed with SMTP_DOOR_CERT and SMTP_DOOR_KEY');
+  }
 
   const basic = set.BASIC_AUTH === 'on';
   if (set.ACCOUNTS) {

@@ -10,6 +10,8 @@ import { createDeliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import { createPool } from '../mail/relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { readCertificate } from '../smtp/certificate.ts';
+import { createSmtpDoor, type SmtpDoor } from '../smtp/door.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
 import { createStores } from './stores.ts';
@@ -17,6 +19,8 @@ import { createStores } from './stores.ts';
 /** A running gateway. */
 export interface Postern {
   readonly port: number;
+  /** Where the SMTP door listens; null where it is not open. */
+  readonly smtpPort: number | null;
   readonly sandbox: Sandbox | null;
   /** Takes no new request, lets those in flight end within the deadline, says QUIT upstream. */
   close(): Promise<void>;
@@ -24,6 +28,7 @@ export interface Postern {
 
 const DEFAULTS = { connections: 5, ports: '587,2525,25' };
 const SANDBOX_TOKEN = 'sandbox-token-for-development';
+const SANDBOX_SMTP_DOOR_PORT = '2525';
 
 /** An idle connection is dropped before a server's or a NAT's own time-out, in milliseconds. */
 const IDLE_MS = 60_000;
@@ -41,13 +46,14 @@ export async function start(
 ): Promise<Postern> {
   const sandboxed = namesNoAccount(environment) && environment.NODE_ENV !== 'production';
   const sandbox = sandboxed ? await openSandbox(environment) : null;
-  const config = parseConfig(sandbox ? { ...environment, ...settingsOf(sandbox) } : environment, DEFAULTS);
+  const config = parseConfig(sandbox ? settingsOf(sandbox, environment) : environment, DEFAULTS);
+  const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
   const log = createLog(config.logLevel, writeLog);
 
   const pool = createPool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const deliverer = createDeliverer({ relay: pool, quota: stores.quota });
-  const { app } = createGateway(config, {
+  const gateway = createGateway(config, {
     ...stores,
     deliverer,
     log,
@@ -57,19 +63,23 @@ export async function start(
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
   });
+  const { app } = gateway;
   if (sandbox) app.route('/sandbox', sandbox.routes);
 
+  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, log });
+  const smtpPort = smtpDoor && (await listen(smtpDoor, config));
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(config.port);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  log.info('listening', { port, sandbox: sandbox !== null });
+  log.info('listening', { port, smtpPort, sandbox: sandbox !== null });
 
   return {
     port,
+    smtpPort,
     sandbox,
     async close() {
-      await closeServer(server, config.deadlineMs);
+      await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close()]);
       await pool.close();
       await sandbox?.close();
     },
@@ -87,7 +97,8 @@ async function openSandbox(environment: Environment): Promise<Sandbox> {
   return startSandbox();
 }
 
-const settingsOf = (sandbox: Sandbox): Environment => ({
+const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => ({
+  ...environment,
   SENDCLOUD_API_USER: sandbox.account.apiUser,
   SENDCLOUD_API_KEY: sandbox.account.apiKey,
   GATEWAY_TOKENS: SANDBOX_TOKEN,
@@ -95,6 +106,7 @@ const settingsOf = (sandbox: Sandbox): Environment => ({
   SMTP_HOST: sandbox.host,
   SMTP_PORTS: String(sandbox.port),
   SMTP_SERVERNAME: sandbox.servername,
+  SMTP_DOOR_PORT: environment.SMTP_DOOR_PORT || SANDBOX_SMTP_DOOR_PORT,
 });
 
 const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
@@ -102,6 +114,29 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   servername: smtp.servername,
   ...(sandbox && { ca: sandbox.ca }),
 });
+
+/** @throws {ConfigError} where the settings name no certificate, or one that cannot be read */
+async function certificateOf({ files }: NonNullable<Config['smtpDoor']>, sandbox: Sandbox | null) {
+  if (files) return readCertificate(files);
+  if (sandbox) return sandbox.certificate;
+  throw new ConfigError(
+    ['SMTP_DOOR_CERT', 'SMTP_DOOR_KEY'].map(
+      (name) => `${name}: missing, and needed with SMTP_DOOR_PORT; name a PEM file`,
+    ),
+  );
+}
+
+/** @throws {ConfigError} where the port is not to be had: in the sandbox nobody chose it */
+async function listen(door: SmtpDoor, { smtpDoor }: Config): Promise<number> {
+  const port = smtpDoor?.port ?? 0;
+  try {
+    return await door.listen(port);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? 'is taken' : `cannot be opened (${code})`;
+    throw new ConfigError([`SMTP_DOOR_PORT: port ${port} ${reason}; set another one, or 0 for a free one`]);
+  }
+}
 
 /** Stops listening; requests in flight end by themselves within the deadline, idle connections at once. */
 async function closeServer(server: Server, deadlineMs: number): Promise<void> {
@@ -118,6 +153,10 @@ async function closeServer(server: Server, deadlineMs: number): Promise<void> {
 /** How to try a sandbox, as it is printed: a message with a label and an inline picture. */
 const curlLine = (port: number): string =>
   `curl -sS http://localhost:${port}/v1/messages -H 'Authorization: Bearer ${SANDBOX_TOKEN}' -H 'Content-Type: application/json' -d '${JSON.stringify(EXAMPLE)}'`;
+
+/** The same for SMTP; this client encrypts without a look at the throw-away certificate. */
+const pythonLine = (port: number): string =>
+  `python3 -c "import smtplib; s = smtplib.SMTP('localhost', ${port}); s.starttls(); s.login('sandbox#31337', '${SANDBOX_TOKEN}'); s.sendmail('support@ifaxin.com', 'ben@ifaxin.com', 'Subject: Hello by SMTP\\n\\nHello'); s.quit()"`;
 
 const EXAMPLE = {
   from: 'Support <support@ifaxin.com>',
@@ -146,6 +185,9 @@ async function main(): Promise<void> {
 
 Send a message:
 ${curlLine(postern.port)}
+
+The same door by SMTP, on port ${postern.smtpPort}:
+${pythonLine(postern.smtpPort ?? 0)}
 
 See it arrive:
 curl -sS http://localhost:${postern.port}/sandbox/messages/1`);

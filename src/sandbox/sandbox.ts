@@ -1,6 +1,6 @@
 /** All of Postern's surroundings in one process, for development: an upstream, its certificate and its inbox. */
 import type { Hono } from 'hono';
-import { createAuthority } from './certificate.ts';
+import { type Certificate, createAuthority } from './certificate.ts';
 import { Inbox } from './inbox.ts';
 import { sandboxRoutes } from './routes.ts';
 import { startLookAlike } from './upstream.ts';
@@ -12,6 +12,8 @@ export interface Sandbox {
   readonly servername: string;
   /** PEM of the authority that the relay has to trust; made anew at every start. */
   readonly ca: string;
+  /** For the gateway's own SMTP door, of the same authority, for localhost and 127.0.0.1. */
+  readonly certificate: Certificate;
   /** The only login that the upstream knows, with any label. */
   readonly account: { readonly apiUser: string; readonly apiKey: string };
   readonly inbox: Inbox;
@@ -40,6 +42,7 @@ export async function startSandbox({ slowMs = 3_000 }: SandboxOptions = {}): Pro
     port: upstream.port,
     servername: 'localhost',
     ca: authority.cert,
+    certificate: await authority.issue(),
     account,
     inbox,
     routes: sandboxRoutes(inbox),

@@ -71,9 +71,9 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     await quota.draw('u', 10, 1);
     await advance(200);
     await quota.draw('u', 10, 1);
-    await advance(200);
+    await advance(50);
     await quota.draw('u', 10, 1);
-    await advance(SPAN - 200);
+    await advance(SPAN - 50);
     expect((await quota.peek('u', 10)).remaining).toBe(9);
   });
 

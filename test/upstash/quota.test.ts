@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Redis } from '@upstash/redis';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Quota } from '../../src/quota.ts';
 import { createUpstashQuota } from '../../src/upstash/quota.ts';
 import { createRedis } from '../../src/upstash/redis.ts';
@@ -155,6 +158,31 @@ describeWithRedis('the quota in Upstash Redis', () => {
       await client.set('postern:quota:{u}', 'something else');
       await expect(quotaAt(bridge).draw('u', 10)).rejects.toMatchObject({ name: 'QuotaUnavailable' });
     });
+  });
+
+  test('a draw whose reply is lost is not sent again', async () => {
+    let requests = 0;
+    const server = createServer((request) => {
+      requests += 1;
+      request.socket.destroy();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await expect(quotaAt({ url, token: 'token' }).draw('u', 10)).rejects.toThrow('Redis did not answer');
+    server.close();
+    expect(requests).toBe(1);
+  });
+
+  test('a draw that is slow to be answered is not taken for granted', async () => {
+    vi.useFakeTimers();
+    const { promise: answer, resolve } = Promise.withResolvers<{ result: never }>();
+    const quota = createUpstashQuota({ ...CONTRACT_WINDOW, redis: new Redis({ request: () => answer }) });
+    const draw = quota.draw('u', 10);
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
+    resolve({ result: [0, 0, 7, 5, 1_000] as never });
+    expect(await draw).toEqual({ granted: false, limit: 10, remaining: 0, resetMs: 7, retryAfterMs: 5 });
   });
 
   test.each([[undefined], ['Aborted'], [[]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 'five']], [[1, 2, 3, 4, null]]])(

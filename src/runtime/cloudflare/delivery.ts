@@ -1,0 +1,135 @@
+/**
+ * Delivery in a Durable Object. A Worker's sockets end with the request that opened them; an object's live on,
+ * so the warm connections of a login are kept there.
+ */
+
+import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
+import { type Login, loginName } from '../../account.ts';
+import { createDeliverer, type Delivered, type Deliverer, type Delivery } from '../../deliver.ts';
+import { createLog } from '../../log.ts';
+import { createPool } from '../../mail/relay/pool.ts';
+import { type Failure, failure } from '../../outcome.ts';
+import { type Environment, readSettings } from './settings.ts';
+import { createWorkerStores } from './stores.ts';
+
+/** A `Deliverer` on the other side of a call: an AbortSignal cannot travel, the time that is left can. */
+export interface RemoteDelivery {
+  deliver(delivery: Delivery, remainingMs: number): Promise<Delivered>;
+  verify(login: Login, remainingMs: number): Promise<Failure | null>;
+}
+
+/** An idle connection is dropped before upstream's own time-out; while one is open the object stays in memory. */
+const IDLE_MS = 60_000;
+
+/** Exported by the Worker's entry; wrangler.toml binds it as DELIVERY. */
+export class DeliveryObject extends DurableObject<Environment> implements RemoteDelivery {
+  readonly #deliverer: Deliverer;
+
+  constructor(ctx: DurableObjectState, env: Environment) {
+    super(ctx, env);
+    const config = readSettings(env);
+    const { quota } = createWorkerStores(config, env, createLog(config.logLevel, console.log));
+    const relay = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+    this.#deliverer = createDeliverer({ relay, quota });
+  }
+
+  deliver(delivery: Delivery, remainingMs: number): Promise<Delivered> {
+    return this.#deliverer.deliver(delivery, AbortSignal.timeout(remainingMs));
+  }
+
+  verify(login: Login, remainingMs: number): Promise<Failure | null> {
+    return this.#deliverer.verify(login, AbortSignal.timeout(remainingMs));
+  }
+}
+
+/**
+ * A deliverer whose work is done in Durable Objects, each named after a login and one of `shards`.
+ *
+ * The first shard for a login is random in each isolate, so that many isolates use all of them, and the next one
+ * is taken only while as many messages are on their way to it from here as it has connections: what comes one
+ * after the other meets a warm one.
+ *
+ * @param remainingMs - what the running request has left
+ */
+export function createRemoteDeliverer(options: {
+  objects: DurableObjectNamespace<RemoteDelivery>;
+  shards: number;
+  /** Most connections per login and object. */
+  connections: number;
+  remainingMs: () => number;
+}): Deliverer {
+  const { objects, shards, connections, remainingMs } = options;
+  /** Messages on their way to each object. */
+  const inFlight = new Map<string, number>();
+  let home: number | null = null;
+
+  const objectFor = async (login: Login): Promise<string> => {
+    // Drawn at the first request: no import may make random numbers.
+    home ??= Math.floor(Math.random() * shards);
+    const first = home;
+    const name = await nameOf(login);
+    const names = Array.from({ length: shards }, (_, index) => `${name}/${(first + index) % shards}`);
+    const load = (candidate: string) => inFlight.get(candidate) ?? 0;
+    const leastBusy = names.reduce((least, candidate) => (load(candidate) < load(least) ? candidate : least));
+    return names.find((candidate) => load(candidate) < connections) ?? leastBusy;
+  };
+
+  const withObject = async <T>(login: Login, work: (object: RemoteDelivery) => Promise<T>): Promise<T> => {
+    const name = await objectFor(login);
+    inFlight.set(name, (inFlight.get(name) ?? 0) + 1);
+    try {
+      return await work(objects.getByName(name));
+    } finally {
+      const left = (inFlight.get(name) ?? 1) - 1;
+      if (left > 0) inFlight.set(name, left);
+      else inFlight.delete(name);
+    }
+  };
+
+  return {
+    async deliver(delivery) {
+      try {
+        return await withObject(delivery.login, (object) => object.deliver(delivery, remainingMs()));
+      } catch (error) {
+        return { outcome: lostFailure(error as ObjectError), quota: null, timing: NO_TIME };
+      }
+    },
+    async verify(login) {
+      try {
+        return await withObject(login, (object) => object.verify(login, remainingMs()));
+      } catch (error) {
+        const lost = lostFailure(error as ObjectError);
+        if (lost.code === 'overloaded') return lost;
+        return failure('upstream-unreachable', 'The Durable Object that logged in was lost.');
+      }
+    },
+  };
+}
+
+const NO_TIME = { lease: 0, draw: 0, send: 0 };
+
+/** Cloudflare's marks on an error of a call to an object. */
+interface ObjectError extends Error {
+  /** Thrown by the object's own code. */
+  readonly remote?: boolean;
+  /** Too much waits for the object: the call was not made. */
+  readonly overloaded?: boolean;
+}
+
+/** An object that ended amid its work may have sent the message; only one that never began has not. */
+function lostFailure(error: ObjectError): Failure {
+  if (error.remote) throw error;
+  if (error.overloaded) {
+    return failure('overloaded', 'Too many messages wait for this login.', { retryAfterMs: 1000 });
+  }
+  return failure(
+    'outcome-unknown',
+    'The Durable Object was lost while it sent; upstream may have the message.',
+  );
+}
+
+/** A wrong api_key must not reach an object with connections that the right one has opened. */
+async function nameOf(login: Login): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(login.apiKey));
+  return `${loginName(login)}/${Buffer.from(digest).toString('base64url')}`;
+}

@@ -1,0 +1,79 @@
+/** Idempotency keys in Durable Objects, one for each: one for all instances, without Redis. */
+
+import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
+import { type Idempotency, type IdempotencyState, KEPT_MS } from '../../idempotency.ts';
+import type { Environment } from './settings.ts';
+
+/** The states of one key on the other side of a call. */
+export interface RemoteKey {
+  begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
+  finish(token: string, record: string): Promise<void>;
+  release(token: string): Promise<void>;
+}
+
+interface Entry {
+  readonly fingerprint: string;
+  readonly token: string;
+  readonly leasedUntil: number;
+  /** Null until the request is finished. */
+  readonly record: string | null;
+}
+
+const ENTRY = 'entry';
+
+/**
+ * Exported by the Worker's entry; wrangler.toml binds it as IDEMPOTENCY.
+ *
+ * An object takes no other call between a read of its storage and the write after it, so each method is atomic.
+ */
+export class IdempotencyObject extends DurableObject<Environment> implements RemoteKey {
+  async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
+    const now = Date.now();
+    const known = await this.ctx.storage.get<Entry>(ENTRY);
+    if (known) return stateOf(known, fingerprint, now);
+    const token = crypto.randomUUID();
+    await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
+    return { state: 'fresh', token };
+  }
+
+  async finish(token: string, record: string): Promise<void> {
+    const entry = await this.#openFor(token);
+    if (entry) await this.#keep({ ...entry, record });
+  }
+
+  async release(token: string): Promise<void> {
+    if (await this.#openFor(token)) await this.alarm();
+  }
+
+  /** Cloudflare calls this when the key's time is over. */
+  async alarm(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  async #openFor(token: string): Promise<Entry | null> {
+    const entry = await this.ctx.storage.get<Entry>(ENTRY);
+    return entry?.token === token && entry.record === null ? entry : null;
+  }
+
+  async #keep(entry: Entry): Promise<void> {
+    await this.ctx.storage.put(ENTRY, entry);
+    await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
+  }
+}
+
+function stateOf(entry: Entry, fingerprint: string, now: number): IdempotencyState {
+  if (entry.fingerprint !== fingerprint) return { state: 'mismatch' };
+  if (entry.record !== null) return { state: 'replay', record: entry.record };
+  if (entry.leasedUntil > now) return { state: 'busy', retryAfterMs: entry.leasedUntil - now };
+  return { state: 'lost' };
+}
+
+/** The store of keys as one object for each key. */
+export function createDurableIdempotency(objects: DurableObjectNamespace<RemoteKey>): Idempotency {
+  return {
+    begin: (key, fingerprint, leaseMs) => objects.getByName(key).begin(fingerprint, leaseMs),
+    finish: (key, token, record) => objects.getByName(key).finish(token, record),
+    release: (key, token) => objects.getByName(key).release(token),
+  };
+}

@@ -1,0 +1,57 @@
+/** A Worker's environment: settings and secrets as on every runtime, and the bindings of wrangler.toml. */
+
+import type { DurableObjectNamespace } from 'cloudflare:workers';
+import { type Config, ConfigError, parseConfig } from '../../config.ts';
+import type { RemoteDelivery } from './delivery.ts';
+import type { RemoteKey } from './idempotency.ts';
+import type { RemoteWindow } from './quota.ts';
+
+export interface Bindings {
+  /** Without it each message opens its own connection. */
+  readonly DELIVERY?: DurableObjectNamespace<RemoteDelivery>;
+  /** Without these two and without Redis, quota and idempotency hold for one isolate alone. */
+  readonly QUOTA?: DurableObjectNamespace<RemoteWindow>;
+  readonly IDEMPOTENCY?: DurableObjectNamespace<RemoteKey>;
+}
+
+/** Settings are strings, or whatever TOML made of them. */
+export type Environment = Bindings & Readonly<Record<string, unknown>>;
+
+export interface WorkerConfig extends Config {
+  /** Durable Objects among which one login's messages are spread. */
+  readonly shards: number;
+}
+
+/** Cloudflare lets no Worker connect to port 25. */
+const BLOCKED_PORT = 25;
+const DEFAULTS = { connections: 5, ports: '587,2525' };
+const DEFAULT_SHARDS = '4';
+
+/** @throws {ConfigError} with all that is wrong, what only Workers know included */
+export function readSettings(environment: Environment): WorkerConfig {
+  const settings = textsOf(environment);
+  const shards = settings.DELIVERY_SHARDS || DEFAULT_SHARDS;
+  const problems: string[] = [];
+  if (!/^[1-9]\d?$/.test(shards)) problems.push('DELIVERY_SHARDS: expected a whole number from 1 to 99');
+  if (settings.SMTP_PORTS?.split(',').some((port) => Number(port) === BLOCKED_PORT)) {
+    problems.push(`SMTP_PORTS: Workers cannot connect to port ${BLOCKED_PORT}; leave it out`);
+  }
+  try {
+    const config = parseConfig(settings, DEFAULTS);
+    if (problems.length === 0) return { ...config, shards: Number(shards) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.unshift(...error.problems);
+  }
+  throw new ConfigError(problems);
+}
+
+/** `vars` in wrangler.toml may be numbers, and ACCOUNTS an array; bindings are objects and stay out. */
+function textsOf(environment: Environment): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (typeof value === 'string') texts[name] = value;
+    else if (typeof value === 'number' || Array.isArray(value)) texts[name] = JSON.stringify(value);
+  }
+  return texts;
+}

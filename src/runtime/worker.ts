@@ -1,0 +1,92 @@
+/** Postern on Cloudflare Workers: settings at the first request, delivery in Durable Objects. */
+
+import { type ExecutionContext, waitUntil } from 'cloudflare:workers';
+import { ConfigError } from '../config.ts';
+import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { createLog } from '../log.ts';
+import { createPool } from '../mail/relay/pool.ts';
+import type { Quota } from '../quota.ts';
+import { createRemoteDeliverer } from './cloudflare/delivery.ts';
+import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
+import { createWorkerStores } from './cloudflare/stores.ts';
+import { createDeadline } from './deadline.ts';
+import { createGateway } from './gateway.ts';
+import { unconfigured } from './unconfigured.ts';
+
+export { DeliveryObject } from './cloudflare/delivery.ts';
+export { IdempotencyObject } from './cloudflare/idempotency.ts';
+export { QuotaObject } from './cloudflare/quota.ts';
+
+type Fetch = (request: Request, env: Environment, ctx: ExecutionContext) => Response | Promise<Response>;
+
+export default createWorker();
+
+function createWorker(): { fetch: Fetch } {
+  let answer: Fetch | null = null;
+  return {
+    async fetch(request, env, ctx) {
+      answer ??= open(env);
+      const answered = Promise.resolve(answer(request, env, ctx));
+      // A client that hangs up must not cut a delivery off before its outcome is recorded.
+      ctx.waitUntil(answered);
+      return answered;
+    },
+  };
+}
+
+function open(env: Environment): Fetch {
+  try {
+    return openGateway(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return unconfigured(error);
+    throw error;
+  }
+}
+
+function openGateway(env: Environment): Fetch {
+  const config = readSettings(env);
+  const log = createLog(config.logLevel, console.log);
+  const stores = createWorkerStores(config, env, log);
+  const deadline = createDeadline();
+  const { connections } = config.smtp;
+  const deliverer = env.DELIVERY
+    ? createRemoteDeliverer({
+        ...config,
+        connections,
+        objects: env.DELIVERY,
+        remainingMs: deadline.remainingMs,
+      })
+    : createSingleDeliverer(config, stores.quota);
+  const { app } = createGateway(config, {
+    ...stores,
+    deliverer,
+    log,
+    ready: async () => {
+      const failed = await createRelay(config).greeting(AbortSignal.timeout(config.deadlineMs));
+      return { upstream: failed?.detail ?? null, ...stores.ready() };
+    },
+    clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
+  });
+  return (request, bindings, ctx) => deadline.run(config.deadlineMs, () => app.fetch(request, bindings, ctx));
+}
+
+/** Without the Durable Object: a connection for each message, since a Worker's sockets end with its request. */
+function createSingleDeliverer(config: WorkerConfig, quota: Quota): Deliverer {
+  const once = async <T>(work: (deliverer: Deliverer) => Promise<T>): Promise<T> => {
+    const relay = createRelay(config);
+    try {
+      return await work(createDeliverer({ relay, quota }));
+    } finally {
+      // The caller need not wait for upstream's goodbye.
+      waitUntil(relay.close());
+    }
+  };
+  return {
+    deliver: (delivery, signal) => once((deliverer) => deliverer.deliver(delivery, signal)),
+    verify: (login, signal) => once((deliverer) => deliverer.verify(login, signal)),
+  };
+}
+
+/** Lives as long as one request: what is idle when it ends is closed, not kept. */
+const createRelay = ({ smtp, deadlineMs }: WorkerConfig) =>
+  createPool({ ...smtp, upstream: smtp, idleMs: deadlineMs });

@@ -1,0 +1,96 @@
+/** A runtime as a child process: started, waited for, and ended without anything left behind. */
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Child {
+  /** The first group of `ready` in what was written. */
+  readonly announced: string;
+  /** Everything written so far, both streams. */
+  output(): string;
+  /** The milliseconds from the start to the announcement. */
+  readonly startMs: number;
+  close(): Promise<void>;
+}
+
+/** Nothing of the developer's own settings, which would be read as the gateway's. */
+const environmentOf = (environment: Readonly<Record<string, string>>) => ({
+  PATH: process.env.PATH,
+  HOME: process.env.HOME,
+  NO_COLOR: '1',
+  CI: '1',
+  ...environment,
+});
+
+/** Runs a script of the project with Node; rejects with its output when it fails. */
+export async function runToEnd(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<string> {
+  const options = { cwd: ROOT, env: environmentOf(environment), maxBuffer: 2 ** 26 };
+  const { stdout } = await promisify(execFile)(process.execPath, [...command], options);
+  return stdout;
+}
+
+/**
+ * Runs a script of the project with Node and waits until it writes what `ready` matches.
+ *
+ * @throws Error with all that was written, when it ends before that
+ */
+export async function startChild(options: {
+  /** Path from the project's root, and its arguments. */
+  command: readonly [string, ...string[]];
+  environment: Readonly<Record<string, string>>;
+  ready: RegExp;
+}): Promise<Child> {
+  const { command, environment, ready } = options;
+  const started = performance.now();
+  const child = spawn(process.execPath, [...command], {
+    cwd: ROOT,
+    env: environmentOf(environment),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, since runtimes start processes of theirs.
+    detached: true,
+  });
+  let output = '';
+  const { promise: announced, resolve, reject } = Promise.withResolvers<string>();
+  const read = (chunk: string) => {
+    output += chunk;
+    const found = ready.exec(output);
+    if (found) resolve(found[1] ?? '');
+  };
+  child.stdout.setEncoding('utf8').on('data', read);
+  child.stderr.setEncoding('utf8').on('data', read);
+  const exited = once(child, 'exit').then(() => {
+    reject(new Error(`${command.join(' ')} ended:\n${output}`));
+  });
+
+  const signalGroup = (signal: NodeJS.Signals) => {
+    try {
+      if (child.pid) process.kill(-child.pid, signal);
+    } catch {
+      // It has gone already.
+    }
+  };
+  // A test run that is broken off must not leave a runtime behind.
+  const onExit = () => signalGroup('SIGKILL');
+  process.once('exit', onExit);
+
+  return {
+    announced: await announced,
+    startMs: performance.now() - started,
+    output: () => output,
+    async close() {
+      signalGroup('SIGTERM');
+      const late = setTimeout(() => signalGroup('SIGKILL'), 5000);
+      await exited;
+      clearTimeout(late);
+      signalGroup('SIGKILL');
+      process.off('exit', onExit);
+    },
+  };
+}

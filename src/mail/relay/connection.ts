@@ -98,7 +98,11 @@ export async function openConnection(
   });
   const session = new Session(smtp);
 
+  // SMTPConnection listens from its next turn on; on workerd a socket can have closed by then.
+  const onClose = () => session.lost();
+  socket.once('close', onClose);
   const connected = await session.step((done) => smtp.connect(done), signal);
+  socket.off('close', onClose);
   if (connected) {
     const upgrading = smtp.upgrading === true;
     smtp.close();
@@ -181,8 +185,12 @@ class Session {
     this.#smtp = smtp;
     // These listeners stay for good: an `error` without one would end the process.
     smtp.on('error', (error: SmtpError) => this.#ended(error));
-    // The reply that a 421 is says more than the end that it brings, and is told after it: wait for it.
-    smtp.on('end', () => setImmediate(() => this.#ended(new Error('Connection closed'))));
+    smtp.on('end', () => this.lost());
+  }
+
+  /** The connection has ended. The reply that a 421 is says more than the end it brings, and is told after it. */
+  lost(): void {
+    setImmediate(() => this.#ended(new Error('Connection closed')));
   }
 
   /** Runs one step to its callback; resolves with the error, or null. An abort closes the connection. */

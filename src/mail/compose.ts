@@ -3,7 +3,7 @@
 import MailComposer from 'nodemailer/lib/mail-composer';
 import type MimeNode from 'nodemailer/lib/mime-node';
 import * as quotedPrintable from 'nodemailer/lib/qp';
-import type { Mailbox, Message } from '../message.ts';
+import type { Message } from '../message.ts';
 
 export interface Composed {
   /** Each recipient once, in the order of to, cc and bcc: the order of RCPT. */
@@ -13,10 +13,6 @@ export interface Composed {
   /** Octets as SIZE= counts them (RFC 1870 section 3): those of `bytes`. */
   readonly size: number;
 }
-
-/** `<id@domain>`, the Message-ID of a message from that sender (RFC 5322 section 3.6.4). */
-export const messageIdFor = (id: string, from: Mailbox): string =>
-  `<${id}@${from.address.slice(from.address.lastIndexOf('@') + 1)}>`;
 
 /**
  * Composes the MIME message: `multipart/mixed` of `multipart/alternative` of `multipart/related`, as far
@@ -31,6 +27,8 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
     subject: message.subject,
     messageId: ids.messageId,
     date: ids.date,
+    // As long and as hard to guess as nodemailer's own, which draws random bytes for every node.
+    baseBoundary: crypto.randomUUID().replaceAll('-', '').slice(-16),
     text: message.text === null ? undefined : withCrlf(message.text),
     html: message.html === null ? undefined : withCrlf(message.html),
     headers: message.headers.map(([key, value]) => ({ key, value: asWritten(value) })),

@@ -48,7 +48,7 @@ describe.concurrent('the door', () => {
     const response = await fetch(`${postern.url}/v1/messages`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
-      body: ReadableStream.from(chunks),
+      body: new Blob(chunks).stream(),
       duplex: 'half',
     } as RequestInit);
     expect(response.status).toBe(413);

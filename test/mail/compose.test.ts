@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import PostalMime from 'postal-mime';
 import { describe, expect, test } from 'vitest';
-import { compose, messageIdFor } from '../../src/mail/compose.ts';
-import { type Message, parseMessage } from '../../src/message.ts';
+import { compose } from '../../src/mail/compose.ts';
+import { type Message, messageIdFor, parseMessage } from '../../src/message.ts';
 import { base64Of, PICTURES } from '../support/pictures.ts';
 
 const ids = { messageId: '<1@ifaxin.com>', date: new Date('2026-01-02T03:04:05Z') };

@@ -112,7 +112,7 @@ return { granted, remaining, max(0, reset), fits - now, now }
 `;
 
 /** What the script says of a window, by the server's clock. */
-export interface WindowReply {
+interface WindowReply {
   readonly granted: boolean;
   readonly remaining: number;
   readonly resetMs: number;

@@ -38,7 +38,7 @@ function open(env: Environment): Fetch {
   try {
     return openGateway(env);
   } catch (error) {
-    if (error instanceof ConfigError) return unconfigured(error);
+    if (error instanceof ConfigError) return unconfigured(error, console.log).fetch;
     throw error;
   }
 }

@@ -1,0 +1,88 @@
+/** Postern on AWS Lambda: API Gateway (REST and HTTP), function URLs and load balancers. */
+
+import type { Hono } from 'hono';
+import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
+import { ConfigError, parseConfig } from '../config.ts';
+import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { createLog } from '../log.ts';
+import { createPool } from '../mail/relay/pool.ts';
+import { createDeadline, type Deadline } from './deadline.ts';
+import { createGateway } from './gateway.ts';
+import { createStores } from './stores.ts';
+import { unconfigured } from './unconfigured.ts';
+
+/** One connection: a container has one invocation at a time. */
+const DEFAULTS = { connections: 1, ports: '587,2525,25' };
+
+/**
+ * A container is frozen between invocations, and a connection that sleeps with it dies unseen. One that was
+ * idle for longer than this, by the wall clock, is not trusted, in milliseconds.
+ */
+const IDLE_MS = 20_000;
+
+/** What an invocation keeps of its time for the answer, in milliseconds. */
+const ANSWERING_MS = 1000;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Handler = (event: LambdaEvent, context: LambdaContext) => ReturnType<ReturnType<typeof handle>>;
+
+export const handler = createHandler(process.env);
+
+/** A handler that reads the settings of `environment` at the first event. */
+export function createHandler(environment: Environment): Handler {
+  let answer: Handler | null = null;
+  return (event, context) => {
+    answer ??= open(environment);
+    return answer(event, context);
+  };
+}
+
+function open(environment: Environment): Handler {
+  try {
+    return openGateway(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return handle(unconfigured(error, writeLog));
+    throw error;
+  }
+}
+
+function openGateway(environment: Environment): Handler {
+  const config = parseConfig(environment, DEFAULTS);
+  const log = createLog(config.logLevel, writeLog);
+  const pool = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+  const stores = createStores(config, log);
+  const deadline = createDeadline();
+  const { app } = createGateway(config, {
+    ...stores,
+    deliverer: within(deadline, createDeliverer({ relay: pool, quota: stores.quota })),
+    log,
+    ready: async () => {
+      const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
+      return { upstream: failed?.detail ?? null, ...stores.ready() };
+    },
+    clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+  });
+  // Only a function with an extension is told of its end.
+  process.once('SIGTERM', () => void pool.close().then(() => process.exit()));
+
+  const answer = handle(app as unknown as Hono);
+  return (event, context) => {
+    const left = context.getRemainingTimeInMillis() - ANSWERING_MS;
+    return deadline.run(Math.min(config.deadlineMs, left), () => answer(event, context));
+  };
+}
+
+/** An invocation may have less time left than the settings give a submission. */
+function within(deadline: Deadline, deliverer: Deliverer): Deliverer {
+  const earlier = (signal: AbortSignal) =>
+    AbortSignal.any([signal, AbortSignal.timeout(deadline.remainingMs())]);
+  return {
+    deliver: (delivery, signal) => deliverer.deliver(delivery, earlier(signal)),
+    verify: (login, signal) => deliverer.verify(login, earlier(signal)),
+  };
+}
+
+/** Past the console, to which Lambda would add a level of its own. */
+function writeLog(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,57 +1,27 @@
 /** `npm start` as a process: the sandbox as a newcomer meets it, wrong settings, and an end that loses nothing. */
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { runToEnd, startChild } from '../support/child.ts';
 import { MESSAGE, TOKEN } from '../support/postern.ts';
 import { startUpstream } from '../support/upstream.ts';
 
 const run = promisify(execFile);
-
-interface Started {
-  readonly child: ChildProcess;
-  /** What it has written so far, both outputs together. */
-  readonly output: () => string;
-  /** Waits for a line of the output and gives its first group. */
-  readonly line: (pattern: RegExp) => Promise<string>;
-  readonly exit: Promise<number | null>;
-}
-
-function startProcess(environment: Record<string, string>): Started {
-  const { PATH = '' } = process.env;
-  const child = spawn(process.execPath, ['src/runtime/node.ts'], {
-    env: { PATH, PORT: '0', SMTP_DOOR_PORT: '0', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let output = '';
-  const heard = () =>
-    Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), once(child, 'exit')]);
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
-  return {
-    child,
-    output: () => output,
-    async line(pattern) {
-      for (;;) {
-        const found = pattern.exec(output)?.[1];
-        if (found !== undefined) return found;
-        if (child.exitCode !== null) throw new Error(`It ended:\n${output}`);
-        await heard();
-      }
-    },
-    exit: once(child, 'exit').then(([code]) => code as number | null),
-  };
-}
+const COMMAND = ['src/runtime/node.ts'] as const;
 
 describe('npm start', () => {
   it('prints a curl line that works as printed, and shows the message that arrived', async () => {
-    const started = startProcess({});
-    const curl = await started.line(/^(curl .*\/v1\/messages .*)$/m);
-    const look = await started.line(/^(curl .*\/sandbox\/messages.*)$/m);
+    const postern = await startChild({
+      command: COMMAND,
+      environment: { PORT: '0', SMTP_DOOR_PORT: '0' },
+      ready: /^curl .*\/sandbox\/messages.*$/m,
+    });
+    onTestFinished(async () => void (await postern.close()));
+    const [curl = '', look = ''] = postern.output().match(/^curl .*$/gm) ?? [];
 
     const { stdout } = await run('bash', ['-c', curl]);
     expect(JSON.parse(stdout)).toMatchObject({ label: 31337, accepted: ['ben@ifaxin.com'] });
@@ -62,8 +32,7 @@ describe('npm start', () => {
       envelope: { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'] },
       attachments: [{ contentId: '<image1>', contentType: 'image/png' }],
     });
-    started.child.kill('SIGTERM');
-    expect(await started.exit).toBe(0);
+    expect(await postern.close()).toBe(0);
   });
 
   it.each([
@@ -76,10 +45,10 @@ describe('npm start', () => {
     ],
     ['with a number that is none', { QUOTA_LIMIT: 'many' }, 'QUOTA_LIMIT: expected a whole number'],
   ])('refuses to start %s', async (_, environment, line) => {
-    const started = startProcess(environment as unknown as Record<string, string>);
-    expect(await started.exit).toBe(1);
-    expect(started.output()).toContain(line);
-    expect(started.output()).not.toContain('    at ');
+    const settings: Record<string, string> = { PORT: '0', ...environment };
+    const ended = runToEnd(COMMAND, settings).catch((error: { code: number; stderr: string }) => error);
+    expect(await ended).toMatchObject({ code: 1, stderr: expect.stringContaining(line) });
+    expect(await ended).not.toMatchObject({ stderr: expect.stringMatching(/^ +at /m) });
   });
 
   it('on SIGTERM takes no new request, ends what is in flight, and says QUIT', async () => {
@@ -90,16 +59,20 @@ describe('npm start', () => {
       await rm(folder, { recursive: true });
     });
     await writeFile(join(folder, 'ca.pem'), upstream.ca);
-    const started = startProcess({
-      NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
-      SENDCLOUD_API_USER: 'ifaxin',
-      SENDCLOUD_API_KEY: 'the-key',
-      GATEWAY_TOKENS: TOKEN,
-      SMTP_HOST: 'localhost',
-      SMTP_PORTS: String(upstream.port),
-      SMTP_DOOR_PORT: '',
+    const postern = await startChild({
+      command: COMMAND,
+      environment: {
+        NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+        SENDCLOUD_API_USER: 'ifaxin',
+        SENDCLOUD_API_KEY: 'the-key',
+        GATEWAY_TOKENS: TOKEN,
+        SMTP_HOST: 'localhost',
+        SMTP_PORTS: String(upstream.port),
+        PORT: '0',
+      },
+      ready: /"port":(\d+)/,
     });
-    const url = `http://127.0.0.1:${await started.line(/"port":(\d+)/)}/v1/messages`;
+    const url = `http://127.0.0.1:${postern.announced}/v1/messages`;
     const post = () =>
       fetch(url, {
         method: 'POST',
@@ -111,12 +84,12 @@ describe('npm start', () => {
     while (!upstream.transactions.some(({ message }) => message !== null)) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    started.child.kill('SIGTERM');
+    const ended = postern.close();
     const response = await inFlight;
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ accepted: ['ben@ifaxin.com'] });
     await expect(post()).rejects.toThrow();
-    expect(await started.exit).toBe(0);
+    expect(await ended).toBe(0);
     expect(upstream.sessions[0]?.dialogue.map((line) => line.text)).toContain('C: QUIT');
   });
 });

@@ -14,7 +14,8 @@ export interface Child {
   output(): string;
   /** The milliseconds from the start to the announcement. */
   readonly startMs: number;
-  close(): Promise<void>;
+  /** Ends it by SIGTERM, by force after a while; its exit code, or null where that took force. */
+  close(): Promise<number | null>;
 }
 
 /** Nothing of the developer's own settings, which would be read as the gateway's. */
@@ -65,8 +66,9 @@ export async function startChild(options: {
   };
   child.stdout.setEncoding('utf8').on('data', read);
   child.stderr.setEncoding('utf8').on('data', read);
-  const exited = once(child, 'exit').then(() => {
+  const exited = once(child, 'exit').then(([code]) => {
     reject(new Error(`${command.join(' ')} ended:\n${output}`));
+    return code as number | null;
   });
 
   const signalGroup = (signal: NodeJS.Signals) => {
@@ -87,10 +89,11 @@ export async function startChild(options: {
     async close() {
       signalGroup('SIGTERM');
       const late = setTimeout(() => signalGroup('SIGKILL'), 5000);
-      await exited;
+      const code = await exited;
       clearTimeout(late);
       signalGroup('SIGKILL');
       process.off('exit', onExit);
+      return code;
     },
   };
 }

@@ -58,7 +58,7 @@ function openGateway(environment: Environment): Handler {
     log,
     ready: async () => {
       const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...stores.ready() };
+      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
   });

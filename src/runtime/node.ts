@@ -59,7 +59,7 @@ export async function start(
     log,
     ready: async () => {
       const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...stores.ready() };
+      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
   });

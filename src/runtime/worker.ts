@@ -63,7 +63,7 @@ function openGateway(env: Environment): Fetch {
     log,
     ready: async () => {
       const failed = await createRelay(config).greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...stores.ready() };
+      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
   });

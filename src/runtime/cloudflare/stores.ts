@@ -13,6 +13,6 @@ export function createWorkerStores(config: WorkerConfig, bindings: Bindings, log
   return {
     quota: createDurableQuota(QUOTA),
     idempotency: createDurableIdempotency(IDEMPOTENCY),
-    ready: () => ({}),
+    ready: async () => ({}),
   };
 }

@@ -39,9 +39,9 @@ export class Client {
     }
   }
 
-  /** Resolves when the bytes have left for the kernel. */
-  write(bytes: string | Uint8Array): Promise<void> {
-    return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
+  /** Resolves when the bytes have left for the kernel; false when the door has hung up. */
+  write(bytes: string | Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => this.#socket.write(bytes, (error) => resolve(!error)));
   }
 
   /** Sends a line and awaits its reply. */
@@ -82,6 +82,20 @@ export class Client {
     return this.ask('DATA');
   }
 
+  /** A whole transaction, from the greeting on: the first reply that is a refusal, or the last one. */
+  async deliver(given: Delivery = {}): Promise<string | null> {
+    const { user, password, mail = '<support@ifaxin.com>', recipients = ['ben@ifaxin.com'] } = given;
+    await this.secure();
+    let reply = await this.auth(user, password);
+    for (const line of [`MAIL FROM:${mail}`, ...recipients.map((to) => `RCPT TO:<${to}>`), 'DATA']) {
+      if (isRefusal(reply)) return reply;
+      reply = await this.ask(line);
+    }
+    if (isRefusal(reply)) return reply;
+    await this.write(given.body ?? MESSAGE);
+    return this.ask('.');
+  }
+
   /** Ends the connection in order. */
   close(): void {
     this.#socket.end();
@@ -103,5 +117,19 @@ export class Client {
     });
   }
 }
+
+export interface Delivery {
+  readonly user?: string;
+  readonly password?: string;
+  /** What follows `MAIL FROM:`. */
+  readonly mail?: string;
+  readonly recipients?: readonly string[];
+  /** As written, up to the line end before the dot. */
+  readonly body?: string;
+}
+
+export const MESSAGE = 'Subject: A test\r\n\r\nSome text.\r\n';
+
+const isRefusal = (reply: string | null): boolean => reply === null || reply >= '4';
 
 export const base64 = (text: string): string => Buffer.from(text).toString('base64');

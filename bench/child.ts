@@ -58,10 +58,16 @@ export async function startSink(): Promise<Child & { readonly caFile: string }> 
 }
 
 /** One contender, told where upstream is. Its log goes nowhere, but it is written. */
-export async function startContender(name: string, smtpPort: number, caFile: string): Promise<Child> {
+export async function startContender(
+  name: string,
+  smtpPort: number,
+  caFile: string,
+  environment: Record<string, string> = {},
+): Promise<Child> {
   const [child, { port }] = await start(`./contenders/${name}.ts`, {
     BENCH_SMTP_PORT: String(smtpPort),
     NODE_EXTRA_CA_CERTS: caFile,
+    ...environment,
   });
   return handle(child, port as number);
 }

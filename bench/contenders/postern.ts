@@ -4,6 +4,7 @@ import { start } from '../../src/runtime/node.ts';
 import { report, TOKEN, upstream } from './upstream.ts';
 
 const postern = await start({
+  ...process.env,
   SENDCLOUD_API_USER: 'ifaxin',
   SENDCLOUD_API_KEY: upstream.pass,
   GATEWAY_TOKENS: TOKEN,

@@ -186,7 +186,7 @@ async function main(): Promise<void> {
 Send a message:
 ${curlLine(postern.port)}
 
-The same door by SMTP, on port ${postern.smtpPort}:
+Or by SMTP, on port ${postern.smtpPort}:
 ${pythonLine(postern.smtpPort ?? 0)}
 
 See it arrive:

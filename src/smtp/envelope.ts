@@ -5,7 +5,7 @@ import { asciiDomain } from '../address.ts';
 import type { Reply } from './reply.ts';
 
 /** SendCloud takes 100 addresses each in to, cc and bcc, which are all one list here. */
-export const MOST_RECIPIENTS = 300;
+const MOST_RECIPIENTS = 300;
 
 /** RFC 5321 section 4.5.3.1.3. */
 const MAX_ADDRESS = 254;

@@ -1,7 +1,8 @@
 /** Postern with its SMTP door open on a free port, and what its log says of each message. */
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import { authority, type Running, startPostern } from '../support/postern.ts';
 import type { UpstreamOptions } from '../support/upstream.ts';
 
@@ -12,6 +13,7 @@ export interface RunningDoor extends Running {
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'postern-door-'));
+afterAll(() => rm(directory, { recursive: true }));
 export const certificateFiles = {
   SMTP_DOOR_CERT: join(directory, 'cert.pem'),
   SMTP_DOOR_KEY: join(directory, 'key.pem'),

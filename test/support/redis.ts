@@ -21,7 +21,7 @@ function findRedis(): boolean {
 }
 
 /** `redis-server` is on the PATH. */
-export const redisAvailable = findRedis();
+const redisAvailable = findRedis();
 
 /** A suite that needs a real Redis. Without one it is left out, and the run says so. */
 export function describeWithRedis(name: string, suite: () => void): void {

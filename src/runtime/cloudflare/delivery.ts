@@ -9,14 +9,9 @@ import { createDeliverer, type Delivered, type Deliverer, type Delivery } from '
 import { createLog } from '../../log.ts';
 import { createPool } from '../../mail/relay/pool.ts';
 import { type Failure, failure } from '../../outcome.ts';
+import type { RemoteDelivery } from './bindings.ts';
 import { type Environment, readSettings } from './settings.ts';
 import { createWorkerStores } from './stores.ts';
-
-/** A `Deliverer` on the other side of a call: an AbortSignal cannot travel, the time that is left can. */
-export interface RemoteDelivery {
-  deliver(delivery: Delivery, remainingMs: number): Promise<Delivered>;
-  verify(login: Login, remainingMs: number): Promise<Failure | null>;
-}
 
 /** An idle connection is dropped before upstream's own time-out; while one is open the object stays in memory. */
 const IDLE_MS = 60_000;

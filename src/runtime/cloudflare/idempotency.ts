@@ -2,14 +2,8 @@
 
 import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
 import { type Idempotency, type IdempotencyState, KEPT_MS } from '../../idempotency.ts';
+import type { RemoteKey } from './bindings.ts';
 import type { Environment } from './settings.ts';
-
-/** The states of one key on the other side of a call. */
-export interface RemoteKey {
-  begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
-  finish(token: string, record: string): Promise<void>;
-  release(token: string): Promise<void>;
-}
 
 interface Entry {
   readonly fingerprint: string;

@@ -10,14 +10,8 @@ import {
   QuotaUnavailable,
   spanOf,
 } from '../../quota.ts';
+import type { RemoteWindow } from './bindings.ts';
 import { type Environment, readSettings } from './settings.ts';
-
-/** A `Quota` of one api_user on the other side of a call. */
-export interface RemoteWindow {
-  draw(limit: number, cost: number): Promise<Draw>;
-  peek(limit: number): Promise<QuotaState>;
-  close(ms: number): Promise<void>;
-}
 
 /**
  * Exported by the Worker's entry; wrangler.toml binds it as QUOTA.

@@ -1,18 +1,7 @@
 /** A Worker's environment: settings and secrets as on every runtime, and the bindings of wrangler.toml. */
 
-import type { DurableObjectNamespace } from 'cloudflare:workers';
 import { type Config, ConfigError, parseConfig } from '../../config.ts';
-import type { RemoteDelivery } from './delivery.ts';
-import type { RemoteKey } from './idempotency.ts';
-import type { RemoteWindow } from './quota.ts';
-
-export interface Bindings {
-  /** Without it each message opens its own connection. */
-  readonly DELIVERY?: DurableObjectNamespace<RemoteDelivery>;
-  /** Without these two and without Redis, quota and idempotency hold for one isolate alone. */
-  readonly QUOTA?: DurableObjectNamespace<RemoteWindow>;
-  readonly IDEMPOTENCY?: DurableObjectNamespace<RemoteKey>;
-}
+import type { Bindings } from './bindings.ts';
 
 /** Settings are strings, or whatever TOML made of them. */
 export type Environment = Bindings & Readonly<Record<string, unknown>>;

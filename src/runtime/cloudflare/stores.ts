@@ -2,9 +2,10 @@
 
 import type { Log } from '../../log.ts';
 import { createStores, type Stores } from '../stores.ts';
+import type { Bindings } from './bindings.ts';
 import { createDurableIdempotency } from './idempotency.ts';
 import { createDurableQuota } from './quota.ts';
-import type { Bindings, WorkerConfig } from './settings.ts';
+import type { WorkerConfig } from './settings.ts';
 
 /** Without Redis and without the bindings they live in the isolate, and a log line says so. */
 export function createWorkerStores(config: WorkerConfig, bindings: Bindings, log: Log): Stores {

@@ -11,7 +11,7 @@ import { createLog } from '../log.ts';
 import { createPool } from '../mail/relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
-import { createSmtpDoor, type SmtpDoor } from '../smtp/door.ts';
+import { createSmtpDoor } from '../smtp/door.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
 import { createStores } from './stores.ts';
@@ -67,11 +67,12 @@ export async function start(
   if (sandbox) app.route('/sandbox', sandbox.routes);
 
   const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, log });
-  const smtpPort = smtpDoor && (await listen(smtpDoor, config));
+  const smtpPort = smtpDoor && (await listen('SMTP_DOOR_PORT', config.smtpDoor?.port ?? 0, smtpDoor.listen));
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  server.listen(config.port);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listen('PORT', config.port, async (wanted) => {
+    await once(server.listen(wanted), 'listening');
+    return (server.address() as AddressInfo).port;
+  });
   log.info('listening', { port, smtpPort, sandbox: sandbox !== null });
 
   return {
@@ -126,15 +127,18 @@ async function certificateOf({ files }: NonNullable<Config['smtpDoor']>, sandbox
   );
 }
 
-/** @throws {ConfigError} where the port is not to be had: in the sandbox nobody chose it */
-async function listen(door: SmtpDoor, { smtpDoor }: Config): Promise<number> {
-  const port = smtpDoor?.port ?? 0;
+/** @throws {ConfigError} where the port is not to be had */
+async function listen(
+  setting: string,
+  port: number,
+  open: (port: number) => Promise<number>,
+): Promise<number> {
   try {
-    return await door.listen(port);
+    return await open(port);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? 'is taken' : `cannot be opened (${code})`;
-    throw new ConfigError([`SMTP_DOOR_PORT: port ${port} ${reason}; set another one, or 0 for a free one`]);
+    throw new ConfigError([`${setting}: port ${port} ${reason}; set another one, or 0 for a free one`]);
   }
 }
 

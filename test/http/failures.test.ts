@@ -3,8 +3,13 @@
  * SMTP server that misbehaves there. For each: the answer, what was drawn, and what upstream really took.
  */
 
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { createApp } from '../../src/http/app.ts';
+import { createLog } from '../../src/log.ts';
+import { compose } from '../../src/mail/compose.ts';
+import { createMemoryQuota } from '../../src/memory/quota.ts';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
 import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
 import { authority, MESSAGE, startPostern } from '../support/postern.ts';
@@ -359,5 +364,58 @@ describe.concurrent('a failure', { timeout: 60_000 }, () => {
   it('a host that does not exist: upstream-unreachable', async () => {
     await using postern = await startPostern({ SMTP_HOST: 'smtp.invalid' });
     expect(await (await postern.send()).json()).toMatchObject({ code: 'upstream-unreachable' });
+  });
+});
+
+describe('the table', () => {
+  /** Codes that take more than one request, or another state of the gateway, to produce. */
+  const ELSEWHERE: Partial<Record<FailureCode, string>> = {
+    'not-found': 'door.test.ts',
+    'method-not-allowed': 'door.test.ts',
+    'request-in-progress': 'door.test.ts',
+    'idempotency-key-reused': 'door.test.ts',
+    'too-many-failed-logins': 'door.test.ts',
+    'quota-exceeded': 'door.test.ts',
+    overloaded: 'messages.test.ts',
+    'quota-unavailable': '../runtime/shared.test.ts',
+    internal: 'failures.test.ts',
+  };
+
+  it.each(Object.keys(FAILURES) as FailureCode[])('%s is produced by a real request', (code) => {
+    const file = ELSEWHERE[code];
+    if (file === undefined) expect(CASES.map((one) => one.code)).toContain(code);
+    else expect(readFileSync(new URL(file, import.meta.url), 'utf8')).toContain(`'${code}'`);
+  });
+
+  it('a bug answers internal, tells the caller nothing of itself and the log all of it', async () => {
+    const logLines: string[] = [];
+    const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 10 };
+    const token = async () => ({ account, ownKey: false });
+    const app = createApp({
+      authenticator: { token, apiKey: token, login: token },
+      submit: async () => {
+        throw new Error('a bug in the line of fire');
+      },
+      compose,
+      quota: createMemoryQuota({ windowMs: 60_000, guardMs: 0 }),
+      windowMs: 60_000,
+      basicAuth: false,
+      corsOrigins: [],
+      deadlineMs: 1000,
+      maxMessageBytes: 1_000_000,
+      ready: async () => ({}),
+      clientAddress: () => '',
+      log: createLog('info', (line) => logLines.push(line)),
+    });
+    const response = await app.request('/v1/messages', {
+      method: 'POST',
+      headers: { Authorization: 'Bearer any', 'Content-Type': 'application/json' },
+      body: JSON.stringify(MESSAGE),
+    });
+    const problem = await response.text();
+    expect(response.status).toBe(500);
+    expect(JSON.parse(problem)).toMatchObject({ code: 'internal', delivery: 'unknown', retryable: false });
+    expect(problem).not.toContain('line of fire');
+    expect(logLines.join()).toContain('line of fire');
   });
 });

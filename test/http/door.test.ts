@@ -245,6 +245,13 @@ describe.concurrent('the Idempotency-Key', () => {
     const responses = await Promise.all(Array.from({ length: 5 }, () => postern.send(MESSAGE, key('k'))));
     const statuses = responses.map((response) => response.status).sort();
     expect(statuses).toEqual([200, 409, 409, 409, 409]);
+    const busy = responses.find(({ status }) => status === 409) as Response;
+    expect(await json(busy)).toMatchObject({
+      code: 'request-in-progress',
+      delivery: 'not-sent',
+      retryable: true,
+    });
+    expect(Number(busy.headers.get('Retry-After'))).toBeGreaterThan(0);
     expect(postern.upstream.taken).toHaveLength(1);
   });
 

@@ -81,7 +81,8 @@ export function createSubmit(options: {
       case 'busy':
         return withoutSending(
           failure('request-in-progress', 'The first request with this Idempotency-Key has not ended yet.', {
-            retryAfterMs: found.retryAfterMs,
+            // The lease may last a deadline more; most requests end within a second.
+            retryAfterMs: Math.min(found.retryAfterMs, 1000),
           }),
         );
       case 'mismatch':

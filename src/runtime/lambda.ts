@@ -72,13 +72,11 @@ function openGateway(environment: Environment): Handler {
   };
 }
 
-/** An invocation may have less time left than the settings give a submission. */
-function within(deadline: Deadline, deliverer: Deliverer): Deliverer {
-  const earlier = (signal: AbortSignal) =>
-    AbortSignal.any([signal, AbortSignal.timeout(deadline.remainingMs())]);
+/** By the invocation's own time, which never ends later than a submission's and may end sooner. */
+function within({ remainingMs }: Deadline, deliverer: Deliverer): Deliverer {
   return {
-    deliver: (delivery, signal) => deliverer.deliver(delivery, earlier(signal)),
-    verify: (login, signal) => deliverer.verify(login, earlier(signal)),
+    deliver: (delivery) => deliverer.deliver(delivery, AbortSignal.timeout(remainingMs())),
+    verify: (login) => deliverer.verify(login, AbortSignal.timeout(remainingMs())),
   };
 }
 

@@ -151,7 +151,10 @@ export async function readGreeting(
   const socket = await openSocket(upstream.host, port, signal);
   if ('failure' in socket) return socket.failure;
   try {
-    const [chunk] = (await once(socket, 'data', { signal })) as [Buffer];
+    const closed = once(socket, 'close', { signal }).then(() =>
+      Promise.reject(new Error('Connection closed')),
+    );
+    const [chunk] = (await Promise.race([once(socket, 'data', { signal }), closed])) as [Buffer];
     const smtp = parseReply(chunk.toString('latin1').trimEnd(), 'greeting');
     if (smtp.code === 220) return null;
     return sessionRefused(`${upstream.host}:${port}`, smtp);

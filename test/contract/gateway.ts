@@ -1,0 +1,625 @@
+/**
+ * What Postern promises over HTTP, on whatever it runs: real requests to a real runtime, which sends to a real
+ * STARTTLS upstream with an authority of its own.
+ *
+ * Not here: `overloaded`, which takes 500 messages waiting at once, and is tested where the pool is.
+ */
+
+import PostalMime from 'postal-mime';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FAILURES, type FailureCode } from '../../src/outcome.ts';
+import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
+import { authority, MESSAGE, PICTURE } from '../support/postern.ts';
+import { type Bridge, describeWithRedis, startBridge, startRedis, type TestRedis } from '../support/redis.ts';
+import { type Switch, startSwitch } from '../support/switch.ts';
+import {
+  type Fault,
+  type Step,
+  startUpstream,
+  type Transaction,
+  type Upstream,
+  type UpstreamOptions,
+} from '../support/upstream.ts';
+
+export type Settings = Readonly<Record<string, string>>;
+
+/** A started gateway. */
+export interface Gateway {
+  readonly url: string;
+  /** Everything that it has written to its log. */
+  output(): string;
+  close(): Promise<void>;
+}
+
+/** What the suite runs on, and where that may differ: nothing else may. */
+export interface Runtime {
+  /** Starts a gateway that trusts the authority `ca` (PEM); rejects where wrong settings keep it from starting. */
+  start(settings: Settings, ca: string): Promise<Gateway>;
+  /** The largest file that fits a request, in bytes. */
+  readonly attachmentBytes: number;
+  /** Wrong settings: Node does not start, the others answer 500. */
+  readonly refusesToStart: boolean;
+  /** The failure codes of cases where the runtime cannot tell what the others can. */
+  readonly codes: Readonly<Record<string, FailureCode>>;
+}
+
+interface User {
+  readonly apiUser: string;
+  readonly apiKey: string;
+  readonly tokens: readonly [string];
+}
+
+const user = (name: string): User => ({
+  apiUser: name,
+  apiKey: `key-of-${name}`,
+  tokens: [`token-of-${name}-0123456789`],
+});
+
+/** One for each test, so that none meets another's connections, quota or keys. */
+const USERS = Array.from({ length: 120 }, (_, index) => user(`user-${index}`));
+const POLICED = { ...user('policed'), from: ['ifaxin.com'], labels: [31337] };
+const FRUGAL = { ...user('frugal'), quota: 3 };
+
+const ACCOUNTS = JSON.stringify([...USERS, POLICED, FRUGAL]);
+const bearer = ({ tokens }: User) => ({ Authorization: `Bearer ${tokens[0]}` });
+const basic = (apiUser: string, apiKey: string) => ({
+  Authorization: `Basic ${btoa(`${apiUser}:${apiKey}`)}`,
+});
+
+interface Sent {
+  readonly as: User;
+  readonly message?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
+  readonly method?: string;
+}
+
+function ask(
+  { url }: Gateway,
+  { as, message = MESSAGE, headers, path, method = 'POST' }: Sent,
+): Promise<Response> {
+  return fetch(url + (path ?? '/v1/messages'), {
+    method,
+    headers: { ...bearer(as), 'Content-Type': 'application/json', ...headers },
+    ...(method === 'POST' && { body: typeof message === 'string' ? message : JSON.stringify(message) }),
+  });
+}
+
+interface Case {
+  readonly name: string;
+  readonly code: FailureCode;
+  readonly as?: User;
+  readonly upstream?: UpstreamOptions;
+  /** With this deadline a silent upstream is a time-out, and not a test that waits. */
+  readonly impatient?: true;
+  readonly message?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
+  readonly method?: string;
+  readonly smtp?: { readonly code: number; readonly phase: string };
+  /** Calls drawn and messages that upstream took; none where they are absent. */
+  readonly draws?: number;
+  readonly takes?: number;
+}
+
+const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): UpstreamOptions => ({
+  faults: [{ at, ...(action && { do: action }), ...more }],
+});
+
+const otherAuthority = await createAuthority();
+
+const CASES: readonly Case[] = [
+  { name: 'broken JSON', code: 'invalid-request', message: '{"from":' },
+  { name: 'no credentials', code: 'unauthorized', headers: { Authorization: '' } },
+  {
+    name: 'a wrong token',
+    code: 'unauthorized',
+    headers: { Authorization: 'Bearer not-a-token-that-we-know' },
+  },
+  {
+    name: 'an api_key that upstream refuses',
+    code: 'unauthorized',
+    upstream: { accounts: {} },
+    headers: basic('somebody', 'wrong'),
+    smtp: { code: 535, phase: 'auth' },
+  },
+  { name: 'a form', code: 'unsupported-media-type', headers: { 'Content-Type': 'text/plain' } },
+  { name: 'a message without recipients', code: 'invalid-message', message: { ...MESSAGE, to: [] } },
+  {
+    name: "not this account's sender",
+    code: 'forbidden-sender',
+    as: POLICED,
+    message: { ...MESSAGE, from: 'a@b.example' },
+  },
+  {
+    name: "not this account's label",
+    code: 'forbidden-label',
+    as: POLICED,
+    message: { ...MESSAGE, label: 2 },
+  },
+  { name: 'no such path', code: 'not-found', path: '/v1/nothing' },
+  { name: 'another method', code: 'method-not-allowed', method: 'DELETE' },
+  {
+    name: 'a body over the limit',
+    code: 'message-too-large',
+    impatient: true,
+    message: { ...MESSAGE, text: 'x'.repeat(200_000) },
+  },
+  {
+    name: 'a 552 after the dot',
+    code: 'message-too-large',
+    upstream: fault('dot', { reply: '552 5.3.4 Message size exceeds fixed limit' }),
+    smtp: { code: 552, phase: 'dot' },
+    draws: 1,
+  },
+  {
+    name: 'a wrong api_key in the settings',
+    code: 'upstream-credentials',
+    upstream: { accounts: {} },
+    smtp: { code: 535, phase: 'auth' },
+  },
+  { name: 'STARTTLS missing', code: 'upstream-insecure', upstream: { starttls: 'missing' } },
+  { name: 'STARTTLS refused', code: 'upstream-insecure', upstream: { starttls: 'refused' } },
+  {
+    name: 'a self-signed certificate',
+    code: 'upstream-insecure',
+    upstream: { certificate: await selfSigned() },
+  },
+  {
+    name: 'an unknown authority',
+    code: 'upstream-insecure',
+    upstream: { certificate: await otherAuthority.issue() },
+  },
+  {
+    name: 'an expired certificate',
+    code: 'upstream-insecure',
+    upstream: { certificate: await authority.issue({ notAfter: new Date(Date.now() - 60_000) }) },
+  },
+  {
+    name: 'a certificate for another name',
+    code: 'upstream-insecure',
+    upstream: { certificate: await authority.issue({ names: ['mail.example.com'] }) },
+  },
+  {
+    name: 'TLS 1.1 at the most',
+    code: 'upstream-insecure',
+    upstream: { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
+  },
+  ...(['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'ehlo2', 'auth', 'auth-key'] as const).map(
+    (at): Case => ({ name: `closed at ${at}`, code: 'upstream-unreachable', upstream: fault(at, 'close') }),
+  ),
+  { name: 'reset at tls', code: 'upstream-unreachable', upstream: fault('tls', 'reset') },
+  { name: 'closed at mail', code: 'upstream-unreachable', upstream: fault('mail', 'close'), draws: 3 },
+  { name: 'closed at data', code: 'upstream-unreachable', upstream: fault('data', 'close'), draws: 1 },
+  {
+    name: 'silent at greeting',
+    code: 'upstream-timeout',
+    impatient: true,
+    upstream: fault('greeting', 'silent'),
+  },
+  { name: 'silent at auth', code: 'upstream-timeout', impatient: true, upstream: fault('auth', 'silent') },
+  {
+    name: 'silent at data',
+    code: 'upstream-timeout',
+    impatient: true,
+    upstream: fault('data', 'silent'),
+    draws: 1,
+  },
+  ...(['mail', 'data', 'dot'] as const).flatMap((at): Case[] => [
+    {
+      name: `553 at ${at}`,
+      code: 'message-refused',
+      upstream: fault(at, { reply: '553 template_validate not match' }),
+      smtp: { code: 553, phase: at },
+      draws: 1,
+    },
+    {
+      name: `451 at ${at}`,
+      code: 'upstream-busy',
+      upstream: fault(at, { reply: '451 4.3.0 try again later' }),
+      smtp: { code: 451, phase: at },
+      draws: 1,
+    },
+  ]),
+  {
+    name: '550 for every recipient',
+    code: 'recipients-refused',
+    upstream: fault('rcpt', { reply: '550 I cannot deliver mail for <ben@ifaxin.com>' }),
+    smtp: { code: 550, phase: 'rcpt' },
+    draws: 1,
+  },
+  { name: '421 at auth', code: 'upstream-busy', upstream: fault('auth', { reply: '421 4.3.2 going down' }) },
+  {
+    name: '421 at rcpt',
+    code: 'upstream-busy',
+    upstream: fault('rcpt', { reply: '421 4.3.2 going down' }),
+    draws: 1,
+  },
+  {
+    name: '536 at mail',
+    code: 'quota-exceeded',
+    upstream: fault('mail', { reply: '536 frequency limited' }),
+    smtp: { code: 536, phase: 'mail' },
+  },
+  { name: 'closed after the dot', code: 'outcome-unknown', upstream: fault('dot', 'close'), draws: 1 },
+  ...(['close', 'reset', 'silent'] as const).map(
+    (what): Case => ({
+      name: `${what} after the dot, taken`,
+      code: 'outcome-unknown',
+      ...(what === 'silent' && { impatient: true }),
+      upstream: fault('dot', what, { taken: true }),
+      draws: 1,
+      takes: 1,
+    }),
+  ),
+];
+
+/** Runs the whole suite on one runtime. */
+export function gatewayContract(runtime: Runtime): void {
+  const users = USERS.values();
+  const nextUser = () => users.next().value ?? expect.fail('more tests than users');
+  let upstreamPort: Switch;
+  let gateway: Gateway;
+  let impatient: Gateway;
+
+  const settings = (more: Settings = {}): Settings => ({
+    ACCOUNTS,
+    BASIC_AUTH: 'on',
+    SMTP_HOST: 'localhost',
+    SMTP_PORTS: String(upstreamPort.port),
+    ...more,
+  });
+
+  beforeAll(async () => {
+    upstreamPort = await startSwitch();
+    [gateway, impatient] = await Promise.all([
+      runtime.start(settings(), authority.cert),
+      runtime.start(settings({ DEADLINE_MS: '1500', MAX_MESSAGE_BYTES: '100000' }), authority.cert),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([gateway?.close(), impatient?.close()]);
+    await upstreamPort?.close();
+  });
+
+  /** The upstream of one test. Whatever happens in it: never a key or a message in the clear. */
+  async function meet(options: UpstreamOptions = {}): Promise<Upstream & AsyncDisposable> {
+    const upstream = await startUpstream({ certificate: await authority.issue(), ...options });
+    upstreamPort.target = upstream.port;
+    return Object.assign(upstream, {
+      async [Symbol.asyncDispose]() {
+        upstreamPort.target = null;
+        await upstream.close();
+        const clear = upstream.sessions.flatMap(({ dialogue }) => dialogue.filter((line) => !line.secured));
+        expect(clear.filter(({ text }) => /^C: (?:AUTH|MAIL|RCPT|DATA)/i.test(text))).toEqual([]);
+      },
+    });
+  }
+
+  async function drawn(by: Gateway, as: User): Promise<number> {
+    const response = await ask(by, { as, path: '/v1/quota', method: 'GET' });
+    const { limit, remaining } = (await response.json()) as { limit: number; remaining: number };
+    return limit - remaining;
+  }
+
+  test('one message: the receipt, the quota, and what upstream got', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const response = await ask(gateway, { as, message: { ...MESSAGE, bcc: 'carl@ifaxin.com' } });
+    const receipt = await response.json();
+
+    expect(response.status, JSON.stringify(receipt)).toBe(200);
+    expect(receipt).toMatchObject({
+      queueId: '1426390015358_15_6484_8661.sc-10_10_127_51-inbound',
+      label: 31337,
+      accepted: ['ben@ifaxin.com', 'carl@ifaxin.com'],
+      rejected: [],
+      emailIds: { 'carl@ifaxin.com': '1426390015358_15_6484_8661.sc-10_10_127_51-inbound1$carl@ifaxin.com' },
+      embedded: 0,
+    });
+    expect(response.headers.get('RateLimit-Policy')).toBe('"apiuser";q=20000;w=60');
+    expect(response.headers.get('RateLimit')).toMatch(/^"apiuser";r=19999;t=\d+$/);
+    expect(response.headers.get('Request-Id')).toBeTruthy();
+    expect(response.headers.get('Server-Timing')).toMatch(/compose;.*lease;.*draw;.*send;/);
+
+    expect(upstream.logins).toMatchObject([{ user: `${as.apiUser}#31337`, key: as.apiKey, secured: true }]);
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    expect(mail).toMatchObject({ subject: MESSAGE.subject, from: { address: 'support@ifaxin.com' } });
+    expect(mail.bcc).toBeUndefined();
+    expect(mail.attachments).toMatchObject([{ contentId: '<image1>', mimeType: 'image/png', related: true }]);
+    expect(bytesOf(mail.attachments[0])).toEqual(Buffer.from(PICTURE, 'base64'));
+  });
+
+  test('a batch: each message has its own end, in order', async () => {
+    await using upstream = await meet({
+      faults: [{ at: 'rcpt', do: { reply: '550 no' }, address: 'no@ifaxin.com' }],
+    });
+    const batch = [
+      MESSAGE,
+      { ...MESSAGE, to: [] },
+      { ...MESSAGE, to: 'no@ifaxin.com' },
+      { ...MESSAGE, label: 2 },
+    ];
+    const response = await ask(gateway, { as: nextUser(), message: batch, path: '/v1/messages/batch' });
+
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject([
+      { status: 200, receipt: { label: 31337 } },
+      { status: 422, problem: { code: 'invalid-message' } },
+      { status: 422, problem: { code: 'recipients-refused' } },
+      { status: 200, receipt: { label: 2 } },
+    ]);
+    expect(upstream.taken).toHaveLength(2);
+  });
+
+  test('labels: a login for each, one quota for all', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const { label: _, ...unlabelled } = MESSAGE;
+    for (const message of [{ ...MESSAGE, label: 1 }, { ...MESSAGE, label: '2' }, unlabelled]) {
+      expect((await ask(gateway, { as, message })).status).toBe(200);
+    }
+    expect(upstream.logins.map((login) => login.label)).toEqual([1, 2, null]);
+    expect(await drawn(gateway, as)).toBe(3);
+  });
+
+  test('a picture in a data: URI becomes an inline image', async () => {
+    await using upstream = await meet();
+    const message = { ...MESSAGE, html: `<img src="data:image/png;base64,${PICTURE}">`, inlineImages: [] };
+    expect(await (await ask(gateway, { as: nextUser(), message })).json()).toMatchObject({ embedded: 1 });
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    expect(mail.attachments).toMatchObject([{ mimeType: 'image/png', related: true }]);
+    expect(mail.html).toContain(`src="cid:${mail.attachments[0]?.contentId?.slice(1, -1)}"`);
+  });
+
+  test('a large attachment arrives byte for byte', async () => {
+    await using upstream = await meet();
+    const file = Buffer.alloc(runtime.attachmentBytes, 'All of it, in order. ');
+    const attachment = {
+      filename: 'ä.bin',
+      contentType: 'application/x-test',
+      content: file.toString('base64'),
+    };
+    const response = await ask(gateway, {
+      as: nextUser(),
+      message: { ...MESSAGE, attachments: [attachment] },
+    });
+    expect(response.status).toBe(200);
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    const found = mail.attachments.find(({ disposition }) => disposition === 'attachment');
+    expect(found).toMatchObject({ filename: 'ä.bin', mimeType: 'application/x-test' });
+    expect(bytesOf(found).equals(file)).toBe(true);
+  });
+
+  test('warm: the second message opens no connection', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    for (let sent = 0; sent < 3; sent++) expect((await ask(gateway, { as })).status).toBe(200);
+    expect(upstream.sessions).toHaveLength(1);
+    expect(upstream.taken).toHaveLength(3);
+  });
+
+  test('a warm connection that died is replaced, and the message goes once', async () => {
+    await using upstream = await meet({ faults: [{ at: 'idle', do: 'close', times: 1 }] });
+    const as = nextUser();
+    for (let sent = 0; sent < 2; sent++) expect((await ask(gateway, { as })).status).toBe(200);
+    expect(upstream.sessions).toHaveLength(2);
+    expect(upstream.taken).toHaveLength(2);
+  });
+
+  test("a wrong api_key never gets the right one's warm connection", async () => {
+    await using upstream = await meet({ accounts: { walkin: 'right' } });
+    const as = nextUser();
+    expect((await ask(gateway, { as, headers: basic('walkin', 'right') })).status).toBe(200);
+    const refused = await ask(gateway, { as, headers: basic('walkin', 'wrong') });
+    expect(await refused.json()).toMatchObject({ code: 'unauthorized', smtp: { code: 535 } });
+    expect(refused.headers.get('WWW-Authenticate')).toContain('Basic');
+    expect(upstream.logins.at(-1)).toMatchObject({ key: 'wrong', accepted: false });
+    expect(upstream.taken).toHaveLength(1);
+  });
+
+  test('ten failed logins, then none is tried: too-many-failed-logins', async () => {
+    await using upstream = await meet({ accounts: {} });
+    const as = nextUser();
+    const codes: unknown[] = [];
+    for (let tried = 0; tried < 11; tried++) {
+      const response = await ask(gateway, { as, headers: basic('guessed', `guess-${tried}`) });
+      codes.push(((await response.json()) as { code: string }).code);
+    }
+    expect(codes).toEqual([...Array(10).fill('unauthorized'), 'too-many-failed-logins']);
+    expect(upstream.logins).toHaveLength(10);
+  });
+
+  test('the quota: shown, drawn by reported calls all or none, and then 429', async () => {
+    await using upstream = await meet();
+    const as = FRUGAL;
+    expect((await ask(gateway, { as })).headers.get('RateLimit')).toMatch(/^"apiuser";r=2;/);
+    const calls = (count: number) => ask(gateway, { as, path: '/v1/quota/calls', message: { count } });
+    expect(await (await calls(1)).json()).toMatchObject({ apiUser: 'frugal', limit: 3, remaining: 1 });
+    expect((await calls(2)).status).toBe(429);
+    expect((await ask(gateway, { as })).status).toBe(200);
+
+    const over = await ask(gateway, { as });
+    expect(over.status).toBe(429);
+    expect(await over.json()).toMatchObject({
+      code: 'quota-exceeded',
+      delivery: 'not-sent',
+      retryable: true,
+    });
+    expect(Number(over.headers.get('Retry-After'))).toBeGreaterThan(0);
+    expect(upstream.transactions).toHaveLength(2);
+  });
+
+  test("upstream's 536 closes the window", async () => {
+    await using upstream = await meet(fault('dot', { reply: '536 frequency limited' }, { times: 1 }));
+    const as = nextUser();
+    for (let tried = 0; tried < 2; tried++) {
+      const response = await ask(gateway, { as });
+      expect(await response.json()).toMatchObject({ code: 'quota-exceeded' });
+      expect(response.headers.get('RateLimit')).toMatch(/^"apiuser";r=0;/);
+    }
+    expect(upstream.transactions).toHaveLength(1);
+  });
+
+  test('an idempotency key: replayed, and never with another message', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const headers = { 'Idempotency-Key': '"order-1"' };
+    const first = await ask(gateway, { as, headers });
+    const again = await ask(gateway, { as, headers });
+    expect(again.headers.get('Idempotent-Replayed')).toBe('true');
+    expect(await again.json()).toEqual(await first.json());
+    const other = await ask(gateway, { as, headers, message: { ...MESSAGE, subject: 'Another' } });
+    expect(await other.json()).toMatchObject({ status: 422, code: 'idempotency-key-reused' });
+    expect(upstream.taken).toHaveLength(1);
+    expect(await drawn(gateway, as)).toBe(1);
+  });
+
+  test('an unknown outcome is replayed as unknown, and nothing is sent twice', async () => {
+    await using upstream = await meet(fault('dot', 'close', { taken: true }));
+    const as = nextUser();
+    for (let tried = 0; tried < 2; tried++) {
+      const response = await ask(gateway, { as, headers: { 'Idempotency-Key': 'order-2' } });
+      expect(await response.json()).toMatchObject({ code: 'outcome-unknown', delivery: 'unknown' });
+      expect(response.headers.get('Idempotent-Replayed')).toBe(tried === 0 ? null : 'true');
+    }
+    expect(upstream.taken).toHaveLength(1);
+  });
+
+  test('alive, ready, described; not ready without upstream', async () => {
+    const get = (path: string) => fetch(gateway.url + path);
+    expect((await get('/readyz')).status).toBe(503);
+    // A probe is shared for a second.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await using _upstream = await meet();
+    expect((await get('/healthz')).status).toBe(200);
+    expect(await (await get('/readyz')).json()).toMatchObject({ status: 'ready', parts: { upstream: null } });
+    expect(await (await get('/openapi.json')).json()).toMatchObject({ info: { title: 'Postern' } });
+  });
+
+  test('wrong settings say so in the log, and not to callers', async () => {
+    const wrong = settings({ SMTP_PORTS: 'none', QUOTA_LIMIT: '0' });
+    if (runtime.refusesToStart) {
+      await expect(runtime.start(wrong, authority.cert)).rejects.toThrow(/SMTP_PORTS.*QUOTA_LIMIT/s);
+      return;
+    }
+    const unconfigured = await runtime.start(wrong, authority.cert);
+    try {
+      const response = await ask(unconfigured, { as: nextUser() });
+      expect(response.status).toBe(500);
+      expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+      const problem = await response.text();
+      expect(JSON.parse(problem)).toMatchObject({ code: 'internal', delivery: 'not-sent' });
+      expect(problem).not.toContain('SMTP_PORTS');
+      await expect.poll(() => unconfigured.output()).toMatch(/SMTP_PORTS.*QUOTA_LIMIT/s);
+    } finally {
+      await unconfigured.close();
+    }
+  });
+
+  describe('a problem', () => {
+    for (const { name, draws = 0, takes = 0, ...given } of CASES) {
+      const code = runtime.codes[name] ?? given.code;
+      test(`${name}: ${given.code}`, async () => {
+        await using upstream = await meet(given.upstream);
+        const by = given.impatient ? impatient : gateway;
+        const as = given.as ?? nextUser();
+        const response = await ask(by, { ...given, as });
+        const problem = (await response.json()) as { instance: string };
+
+        const { status, retryable } = FAILURES[code];
+        expect(problem).toMatchObject({ code, status, retryable });
+        expect(response.status).toBe(status);
+        expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+        expect(problem).toMatchObject({ delivery: code === 'outcome-unknown' ? 'unknown' : 'not-sent' });
+        expect(problem.instance).toBe(
+          `${given.path ?? '/v1/messages'}#${response.headers.get('Request-Id')}`,
+        );
+        if (given.smtp) expect(problem).toMatchObject({ smtp: given.smtp });
+        expect(upstream.taken).toHaveLength(takes);
+        // A closed window shows nothing left, whatever was drawn.
+        if (code !== 'quota-exceeded') expect(await drawn(by, as)).toBe(draws);
+      });
+    }
+  });
+
+  describeWithRedis('with Redis', () => {
+    let redis: TestRedis;
+    let bridge: Bridge;
+    let mine: Gateway;
+    let other: Gateway;
+    beforeAll(async () => {
+      redis = await startRedis();
+      bridge = await startBridge(redis);
+      const shared = settings({
+        UPSTASH_REDIS_REST_URL: bridge.url,
+        UPSTASH_REDIS_REST_TOKEN: bridge.token,
+        QUOTA_ON_ERROR: 'refuse',
+      });
+      [mine, other] = await Promise.all([
+        runtime.start(shared, authority.cert),
+        runtime.start(shared, authority.cert),
+      ]);
+    });
+    afterAll(async () => {
+      await Promise.all([mine?.close(), other?.close()]);
+      await bridge?.close();
+      await redis?.close();
+    });
+
+    test('two instances share one quota', async () => {
+      await using upstream = await meet();
+      const as = FRUGAL;
+      const left: (string | null)[] = [];
+      for (const by of [mine, other, mine]) {
+        left.push((await ask(by, { as })).headers.get('RateLimit')?.split(';')[1] ?? null);
+      }
+      expect(left).toEqual(['r=2', 'r=1', 'r=0']);
+      expect((await ask(other, { as })).status).toBe(429);
+      expect(upstream.taken).toHaveLength(3);
+    });
+
+    test('a key in flight at one instance is busy at the other, and replayed there later', async () => {
+      await using upstream = await meet({ faults: [{ at: 'dot', delayMs: 1000 }] });
+      const sent = { as: nextUser(), headers: { 'Idempotency-Key': 'order-3' } };
+      const first = ask(mine, sent);
+      await expect.poll(() => upstream.transactions.length).toBe(1);
+      const busy = await ask(other, sent);
+      expect(await busy.json()).toMatchObject({ status: 409, code: 'request-in-progress', retryable: true });
+      expect(busy.headers.get('Retry-After')).toBeTruthy();
+      expect((await first).status).toBe(200);
+      const replayed = await ask(other, sent);
+      expect(replayed.status).toBe(200);
+      expect(replayed.headers.get('Idempotent-Replayed')).toBe('true');
+      expect(upstream.taken).toHaveLength(1);
+    });
+
+    test('Redis away: quota-unavailable, nothing sent', async () => {
+      await using upstream = await meet();
+      await redis.stop();
+      const response = await ask(mine, { as: nextUser() });
+      expect(await response.json()).toMatchObject({
+        status: 503,
+        code: 'quota-unavailable',
+        delivery: 'not-sent',
+      });
+      expect(upstream.transactions).toHaveLength(0);
+    });
+  });
+
+  test('no key, no token and no text of a message in any log', () => {
+    for (const output of [gateway.output(), impatient.output()]) {
+      expect(output).toContain('"event":"message"');
+      expect(output).not.toMatch(/key-of-|token-of-|See <img/);
+    }
+  });
+}
+
+function taken(upstream: Upstream): Transaction {
+  return upstream.taken[0] ?? expect.fail('upstream took no message');
+}
+
+function bytesOf(attachment: { readonly content: ArrayBuffer | Uint8Array | string } | undefined): Buffer {
+  const content = attachment?.content ?? expect.fail('no attachment');
+  return typeof content === 'string' ? Buffer.from(content) : Buffer.from(content as ArrayBuffer);
+}

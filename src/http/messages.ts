@@ -10,6 +10,7 @@ import { type Message, messageIdFor, parseMessage } from '../message.ts';
 import { type Accepted, type Failure, type FieldError, factsOf, failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Submit } from '../submit.ts';
+import type { Receipt } from './answers.ts';
 import { idempotencyKey, readJson } from './body.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
 
@@ -149,7 +150,7 @@ function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
 function receiptOf(
   outcome: Accepted,
   sent: { id: string; messageId: string; size: number; message: Message },
-) {
+): Receipt {
   return {
     id: sent.id,
     messageId: sent.messageId,
@@ -163,8 +164,6 @@ function receiptOf(
     response: outcome.reply.response,
   };
 }
-
-export type Receipt = ReturnType<typeof receiptOf>;
 
 function batchItem(c: Context, { result }: Answer) {
   if (!isFailure(result)) return { status: 200, receipt: result };

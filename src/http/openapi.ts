@@ -3,13 +3,14 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { MessageSchema } from '../message.ts';
 import { FAILURES, type FailureCode } from '../outcome.ts';
+import { BatchSchema, ProblemSchema, QuotaSchema, ReadinessSchema, ReceiptSchema } from './answers.ts';
 import { MOST_IN_BATCH } from './messages.ts';
 import { PROBLEM_TYPE } from './problem.ts';
 import { CallsSchema } from './quota.ts';
 
 const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
 
-/** What a caller sends, as JSON Schema; what only code can check is left to the descriptions. */
+/** A valibot schema as JSON Schema 2020-12, OpenAPI 3.1's own; what only code can check is left to descriptions. */
 const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
   const { $schema, ...rest } = toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' });
   return rest;
@@ -141,20 +142,13 @@ const idempotencyKey = {
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 
-const object = (properties: Record<string, object>, optional: string[] = []) => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties).filter((name) => !optional.includes(name)),
-});
 const string = { type: 'string' };
 const integer = { type: 'integer' };
-const arrayOf = (items: object) => ({ type: 'array', items });
-const nullable = (type: string) => ({ type: [type, 'null'] });
 
 /** The API description of this deployment. */
 export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; maxMessageBytes: number }) {
   const schemes = ['bearer', ...(basicAuth ? ['basic'] : [])];
-  const health = object({ status: string });
+  const health = { type: 'object', properties: { status: string }, required: ['status'] };
   return {
     openapi: '3.1.1',
     info: {
@@ -198,26 +192,19 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
           parameters: [idempotencyKey],
           requestBody: {
             required: true,
-            content: json({ ...arrayOf(ref('schemas', 'Message')), minItems: 1, maxItems: MOST_IN_BATCH }, [
-              MESSAGE_EXAMPLE,
-            ]),
+            content: json(
+              { type: 'array', items: ref('schemas', 'Message'), minItems: 1, maxItems: MOST_IN_BATCH },
+              [MESSAGE_EXAMPLE],
+            ),
           },
           responses: {
             200: {
               description: 'One answer for each message, in order.',
               headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
-              content: json(
-                arrayOf({
-                  oneOf: [
-                    object({ status: { const: 200 }, receipt: ref('schemas', 'Receipt') }),
-                    object({ status: integer, problem: ref('schemas', 'Problem') }),
-                  ],
-                }),
-                [
-                  { status: 200, receipt: RECEIPT_EXAMPLE },
-                  { status: 422, problem: exampleOf('recipients-refused') },
-                ],
-              ),
+              content: json(ref('schemas', 'BatchAnswer'), [
+                { status: 200, receipt: RECEIPT_EXAMPLE },
+                { status: 422, problem: exampleOf('recipients-refused') },
+              ]),
             },
             ...problems(BATCH),
           },
@@ -325,65 +312,11 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
       schemas: {
         Message: schemaOf(MessageSchema),
         Calls: schemaOf(CallsSchema),
-        Receipt: object({
-          id: string,
-          messageId: { type: 'string', description: 'The Message-ID header.' },
-          queueId: { ...nullable('string'), description: "SendCloud's id of the message." },
-          label: nullable('integer'),
-          accepted: arrayOf(string),
-          rejected: arrayOf(ref('schemas', 'Rejection')),
-          emailIds: {
-            type: 'object',
-            additionalProperties: string,
-            description: "SendCloud's e-mail id of each accepted recipient, as its webhooks have it.",
-          },
-          size: { type: 'integer', description: 'Bytes as transferred.' },
-          embedded: { type: 'integer', description: 'Pictures made from data URIs.' },
-          response: { type: 'string', description: "Upstream's final reply." },
-        }),
-        Rejection: object({ address: string, code: integer, response: string }),
-        Quota: object({
-          apiUser: string,
-          limit: integer,
-          remaining: integer,
-          windowSeconds: integer,
-          reset: { type: 'integer', description: 'Seconds until the whole limit is back.' },
-        }),
-        Readiness: object({
-          status: { enum: ['ready', 'not ready'] },
-          parts: { type: 'object', additionalProperties: nullable('string') },
-        }),
-        Problem: {
-          description: 'A problem document (RFC 9457).',
-          ...object(
-            {
-              type: { type: 'string', format: 'uri' },
-              title: string,
-              status: integer,
-              detail: string,
-              instance: string,
-              code: { enum: Object.keys(FAILURES) },
-              delivery: {
-                enum: ['not-sent', 'unknown'],
-                description: '`not-sent` is proven; `unknown`: upstream may have the message.',
-              },
-              retryable: { type: 'boolean', description: 'The same request may succeed later.' },
-              smtp: {
-                description: 'What upstream said.',
-                ...object({ code: integer, enhanced: nullable('string'), phase: string, response: string }),
-              },
-              rejected: arrayOf(ref('schemas', 'Rejection')),
-              errors: arrayOf({
-                description: 'What is wrong with the input.',
-                ...object({
-                  pointer: { type: 'string', description: 'A JSON Pointer (RFC 6901).' },
-                  message: string,
-                }),
-              }),
-            },
-            ['smtp', 'rejected', 'errors'],
-          ),
-        },
+        Receipt: schemaOf(ReceiptSchema),
+        BatchAnswer: schemaOf(BatchSchema),
+        Quota: schemaOf(QuotaSchema),
+        Readiness: schemaOf(ReadinessSchema),
+        Problem: { description: 'A problem document (RFC 9457).', ...schemaOf(ProblemSchema) },
       },
     },
   };

@@ -2,11 +2,12 @@
 
 import type { Context } from 'hono';
 import { type Failure, kindOf } from '../outcome.ts';
+import type { Problem } from './answers.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
 /** The problem document's members; `instance` names this occurrence by path and request id. */
-export function problemOf(failed: Failure, instance: string) {
+export function problemOf(failed: Failure, instance: string): Problem {
   const { status, title, retryable } = kindOf(failed.code);
   return {
     type: `urn:postern:problem:${failed.code}`,

@@ -6,6 +6,7 @@ import type { Caller } from '../authenticate.ts';
 import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import type { QuotaAnswer } from './answers.ts';
 import { readJson } from './body.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
@@ -21,7 +22,7 @@ interface Variables {
 }
 
 export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variables: Variables }> {
-  const describe = (caller: Caller, state: QuotaState) => ({
+  const describe = (caller: Caller, state: QuotaState): QuotaAnswer => ({
     apiUser: caller.account.apiUser,
     limit: state.limit,
     remaining: state.remaining,

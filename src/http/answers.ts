@@ -1,0 +1,84 @@
+/** What the door answers, as schemas: the code's types and the API description are made from the same. */
+
+import * as v from 'valibot';
+import { FAILURES, type FailureCode } from '../outcome.ts';
+
+const whole = v.pipe(v.number(), v.integer());
+const texts = v.pipe(v.array(v.string()), v.readonly());
+
+const RejectionSchema = v.object({ address: v.string(), code: whole, response: v.string() });
+
+export const ReceiptSchema = v.object({
+  id: v.string(),
+  messageId: v.pipe(v.string(), v.description('The Message-ID header.')),
+  queueId: v.pipe(v.nullable(v.string()), v.description("SendCloud's id of the message.")),
+  label: v.nullable(whole),
+  accepted: texts,
+  rejected: v.pipe(v.array(RejectionSchema), v.readonly()),
+  emailIds: v.pipe(
+    v.record(v.string(), v.string()),
+    v.description("SendCloud's e-mail id of each accepted recipient, as its webhooks have it."),
+  ),
+  size: v.pipe(whole, v.description('Bytes as transferred.')),
+  embedded: v.pipe(whole, v.description('Pictures made from data URIs.')),
+  response: v.pipe(v.string(), v.description("Upstream's final reply.")),
+});
+export type Receipt = v.InferOutput<typeof ReceiptSchema>;
+
+export const QuotaSchema = v.object({
+  apiUser: v.string(),
+  limit: v.pipe(whole, v.description('Calls per window.')),
+  remaining: whole,
+  windowSeconds: whole,
+  reset: v.pipe(whole, v.description('Seconds until the whole limit is back.')),
+});
+export type QuotaAnswer = v.InferOutput<typeof QuotaSchema>;
+
+export const ReadinessSchema = v.object({
+  status: v.picklist(['ready', 'not ready']),
+  parts: v.pipe(
+    v.record(v.string(), v.nullable(v.string())),
+    v.description('null where a part is well, or what is wrong with it.'),
+  ),
+});
+
+/** RFC 9457. */
+export const ProblemSchema = v.object({
+  type: v.string(),
+  title: v.string(),
+  status: whole,
+  detail: v.string(),
+  instance: v.string(),
+  code: v.picklist(Object.keys(FAILURES) as FailureCode[]),
+  delivery: v.pipe(
+    v.picklist(['not-sent', 'unknown']),
+    v.description('`not-sent` is proven; `unknown`: upstream may have the message.'),
+  ),
+  retryable: v.pipe(v.boolean(), v.description('The same request may succeed later.')),
+  smtp: v.optional(
+    v.pipe(
+      v.object({ code: whole, enhanced: v.nullable(v.string()), phase: v.string(), response: v.string() }),
+      v.description('What upstream said.'),
+    ),
+  ),
+  rejected: v.optional(v.pipe(v.array(RejectionSchema), v.readonly())),
+  errors: v.optional(
+    v.pipe(
+      v.array(
+        v.object({
+          pointer: v.pipe(v.string(), v.description('A JSON Pointer (RFC 6901) into the input.')),
+          message: v.string(),
+        }),
+      ),
+      v.readonly(),
+    ),
+  ),
+});
+export type Problem = v.InferOutput<typeof ProblemSchema>;
+
+export const BatchSchema = v.array(
+  v.union([
+    v.object({ status: v.literal(200), receipt: ReceiptSchema }),
+    v.object({ status: whole, problem: ProblemSchema }),
+  ]),
+);

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { Caller } from '../authenticate.ts';
 import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
+import { addIssue, FieldErrors } from '../field-errors.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
 import type { QuotaAnswer } from './answers.ts';
@@ -12,9 +13,17 @@ import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
 
 /** Calls that the caller is about to make to SendCloud without the gateway. */
-export const CallsSchema = v.strictObject({
-  count: v.pipe(v.number(), v.integer(), v.minValue(1), v.metadata({ examples: [100] })),
-});
+export const CallsSchema = v.strictObject(
+  {
+    count: v.pipe(
+      v.number('Give the count as a number.'),
+      v.integer('Give a whole number.'),
+      v.minValue(1, 'Give at least 1.'),
+      v.examples([100]),
+    ),
+  },
+  'Give an object with a count.',
+);
 
 interface Variables {
   caller: Caller;
@@ -43,21 +52,23 @@ export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variabl
       if (isFailure(body)) return respondProblem(c, body);
       const caller = c.get('caller');
       const { apiUser, quota: limit } = caller.account;
-      const parsed = v.safeParse(CallsSchema, body.json);
-      if (!parsed.success || parsed.output.count > limit) {
-        const errors = [
-          { pointer: '/count', message: `expected a whole number from 1 to ${limit}, and nothing else` },
-        ];
-        return respondProblem(
-          c,
-          failure('invalid-message', 'The calls are not valid; none was drawn.', { errors }),
-        );
-      }
-      const draw = await available(quota.draw(apiUser, limit, parsed.output.count));
+      const count = readCount(body.json, limit);
+      if (typeof count !== 'number') return respondProblem(c, count);
+      const draw = await available(quota.draw(apiUser, limit, count));
       if (isFailure(draw)) return respondProblem(c, draw);
       c.set('quotaState', draw);
       return draw.granted ? c.json(describe(caller, draw)) : respondProblem(c, quotaExceeded(draw));
     });
+}
+
+function readCount(json: unknown, limit: number): number | Failure {
+  const errors = new FieldErrors();
+  const parsed = v.safeParse(CallsSchema, json);
+  for (const issue of parsed.issues ?? [])
+    addIssue(errors, issue, '', () => Object.keys(CallsSchema.entries));
+  if (parsed.success && parsed.output.count <= limit) return parsed.output.count;
+  if (parsed.success) errors.add('/count', `Give at most ${limit}: the window never holds more.`);
+  return failure('invalid-message', 'The calls are not valid; none was drawn.', { errors: errors.list });
 }
 
 async function available<T>(asked: Promise<T>): Promise<T | Failure> {

@@ -196,23 +196,25 @@ describe.concurrent('the quota', () => {
     expect((await postern.send()).status).toBe(200);
   });
 
-  for (const body of [
-    {},
-    { count: 0 },
-    { count: 1.5 },
-    { count: '3' },
-    { count: 6 },
-    { count: 1, more: 1 },
-    [1],
-  ]) {
-    it(`refuses calls of ${JSON.stringify(body)}`, async () => {
-      await using postern = await startPostern({ QUOTA_LIMIT: '5' });
-      const response = await postern.request('/v1/quota/calls', { body });
-      expect(response.status).toBe(422);
-      expect(await json(response)).toMatchObject({ code: 'invalid-message' });
-      expect(await postern.drawn()).toBe(0);
+  it.each([
+    [{}, '/count'],
+    [{ count: 0 }, '/count'],
+    [{ count: 1.5 }, '/count'],
+    [{ count: '3' }, '/count'],
+    [{ count: 6 }, '/count'],
+    [{ count: 1, more: 1 }, '/more'],
+    [[1], ''],
+    [7, ''],
+  ])('refuses calls of %j', async (body, pointer) => {
+    await using postern = await startPostern({ QUOTA_LIMIT: '5' });
+    const response = await postern.request('/v1/quota/calls', { body });
+    expect(response.status).toBe(422);
+    expect(await json(response)).toMatchObject({
+      code: 'invalid-message',
+      errors: [{ pointer, message: expect.stringMatching(/^(?:Give|Add|Remove) /) }],
     });
-  }
+    expect(await postern.drawn()).toBe(0);
+  });
 });
 
 describe.concurrent('the Idempotency-Key', () => {

@@ -38,6 +38,7 @@ export async function startWorker(
   bundle: string,
   settings: Readonly<Record<string, string>>,
   ca: string,
+  config = 'wrangler.toml',
 ): Promise<RunningWorker> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-worker-'));
   await writeFile(join(folder, 'ca.pem'), ca);
@@ -47,7 +48,7 @@ export async function startWorker(
   const child = await startChild({
     command: [
       WRANGLER,
-      ...['dev', bundle, '--no-bundle', '--config', 'wrangler.toml'],
+      ...['dev', bundle, '--no-bundle', '--config', config],
       ...['--env-file', join(folder, 'settings.env'), '--persist-to', folder],
       ...['--ip', '127.0.0.1', '--port', '0', '--inspector-port', '0', '--local'],
       ...['--show-interactive-dev-session', 'false'],

@@ -18,12 +18,12 @@ const ENTRY = 'entry';
 /**
  * Exported by the Worker's entry; wrangler.toml binds it as IDEMPOTENCY.
  *
- * An object takes no other call between a read of its storage and the write after it, so each method is atomic.
+ * Storage is read and written without a pause in between, so each method is atomic.
  */
 export class IdempotencyObject extends DurableObject<Environment> implements RemoteKey {
   async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
     const now = Date.now();
-    const known = await this.ctx.storage.get<Entry>(ENTRY);
+    const known = this.ctx.storage.kv.get<Entry>(ENTRY);
     if (known) return stateOf(known, fingerprint, now);
     const token = crypto.randomUUID();
     await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
@@ -31,12 +31,12 @@ export class IdempotencyObject extends DurableObject<Environment> implements Rem
   }
 
   async finish(token: string, record: string): Promise<void> {
-    const entry = await this.#openFor(token);
+    const entry = this.#openFor(token);
     if (entry) await this.#keep({ ...entry, record });
   }
 
   async release(token: string): Promise<void> {
-    if (await this.#openFor(token)) await this.alarm();
+    if (this.#openFor(token)) await this.alarm();
   }
 
   /** Cloudflare calls this when the key's time is over. */
@@ -45,13 +45,13 @@ export class IdempotencyObject extends DurableObject<Environment> implements Rem
     await this.ctx.storage.deleteAll();
   }
 
-  async #openFor(token: string): Promise<Entry | null> {
-    const entry = await this.ctx.storage.get<Entry>(ENTRY);
+  #openFor(token: string): Entry | null {
+    const entry = this.ctx.storage.kv.get<Entry>(ENTRY);
     return entry?.token === token && entry.record === null ? entry : null;
   }
 
   async #keep(entry: Entry): Promise<void> {
-    await this.ctx.storage.put(ENTRY, entry);
+    this.ctx.storage.kv.put(ENTRY, entry);
     await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
   }
 }

@@ -2,6 +2,8 @@
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import {
+  assertClosure,
+  assertCost,
   type Draw,
   ExactWindow,
   GRAIN_MS,
@@ -95,8 +97,14 @@ export function createDurableQuota(objects: DurableObjectNamespace<RemoteWindow>
     }
   };
   return {
-    draw: (apiUser, limit, cost = 1) => reached(objects.getByName(apiUser).draw(limit, cost)),
+    async draw(apiUser, limit, cost = 1) {
+      assertCost(cost, limit);
+      return reached(objects.getByName(apiUser).draw(limit, cost));
+    },
     peek: (apiUser, limit) => reached(objects.getByName(apiUser).peek(limit)),
-    close: (apiUser, ms) => reached(objects.getByName(apiUser).close(ms)),
+    async close(apiUser, ms) {
+      assertClosure(ms);
+      return reached(objects.getByName(apiUser).close(ms));
+    },
   };
 }

@@ -12,9 +12,8 @@ declare module 'cloudflare:workers' {
 
   export interface DurableObjectState {
     readonly storage: {
-      readonly sql: { exec<Row>(query: string, ...values: (string | number | null)[]): Iterable<Row> };
-      get<T>(key: string): Promise<T | undefined>;
-      put(key: string, value: unknown): Promise<void>;
+      readonly sql: { exec<Row>(query: string, ...values: number[]): Iterable<Row> };
+      readonly kv: { get<T>(key: string): T | undefined; put(key: string, value: unknown): void };
       deleteAll(): Promise<void>;
       setAlarm(time: number): Promise<void>;
       deleteAlarm(): Promise<void>;

@@ -13,10 +13,10 @@ export interface RunningLambda {
   close(): Promise<void>;
 }
 
-export const SERVERLESS = 'node_modules/serverless/bin/serverless.js';
+const SERVERLESS = 'node_modules/serverless/bin/serverless.js';
 
 /** serverless.yml asks AWS for the secrets that the environment does not name. */
-export const NO_SECRETS = {
+const NO_SECRETS = {
   SENDCLOUD_API_KEY: '',
   GATEWAY_TOKENS: '',
   UPSTASH_REDIS_REST_TOKEN: '',

@@ -1,0 +1,104 @@
+/**
+ * Builds what would be deployed to Workers and to Lambda, says what each dependency weighs, and fails where a
+ * bundle is over its ceiling or holds what belongs to Node alone. Part of `npm run check`.
+ */
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { build, type Metafile } from 'esbuild';
+import withoutMimeTypes from './without-mime-types.ts';
+
+/** As uploaded: a Worker gzipped, a function zipped. */
+const CEILING_BYTES = 130_000;
+
+/** The SMTP door and the sandbox are Node's; neither may be in a bundle. */
+const FORBIDDEN = /^src\/(?:smtp|sandbox)\/|node_modules\/(?:smtp-server|selfsigned)\//;
+
+interface Bundle {
+  readonly name: string;
+  readonly packedBytes: number;
+  readonly metafile: Metafile;
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'postern-bundle-'));
+try {
+  const bundles = await Promise.all([bundleWorker(), bundleLambda()]);
+  for (const bundle of bundles) report(bundle);
+} finally {
+  await rm(folder, { recursive: true });
+}
+
+async function bundleWorker(): Promise<Bundle> {
+  const outdir = join(folder, 'worker');
+  await run('wrangler/bin/wrangler.js', ['deploy', '--dry-run', '--outdir', outdir, '--metafile'], {
+    WRANGLER_SEND_METRICS: 'false',
+  });
+  return {
+    name: 'Worker, gzipped',
+    packedBytes: gzipSync(await readFile(join(outdir, 'worker.js'))).length,
+    metafile: JSON.parse(await readFile(join(outdir, 'bundle-meta.json'), 'utf8')),
+  };
+}
+
+async function bundleLambda(): Promise<Bundle> {
+  const packed = join(folder, 'lambda');
+  // Unset, serverless.yml would ask AWS for the secrets.
+  const secrets = { SENDCLOUD_API_KEY: '', GATEWAY_TOKENS: '', UPSTASH_REDIS_REST_TOKEN: '' };
+  await run('serverless/bin/serverless.js', ['package', '--package', packed], {
+    ...secrets,
+    SLS_TELEMETRY_DISABLED: '1',
+    POSTERN_BUILD_FOLDER: relative('.', join(folder, 'build')),
+  });
+  // serverless-esbuild packs its metafile with the function, so the parts come from a build of the same options.
+  const { metafile } = await build({
+    entryPoints: ['src/runtime/lambda.ts'],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    plugins: withoutMimeTypes,
+    metafile: true,
+    write: false,
+  });
+  return { name: 'Lambda, zipped', packedBytes: (await stat(join(packed, 'gateway.zip'))).size, metafile };
+}
+
+function report({ name, packedBytes, metafile }: Bundle): void {
+  const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
+  const weights = new Map<string, number>();
+  for (const [path, { bytesInOutput }] of inputs) {
+    const owner = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? 'postern';
+    weights.set(owner, (weights.get(owner) ?? 0) + bytesInOutput);
+  }
+
+  console.log(`${name}: ${kilobytes(packedBytes)} of ${kilobytes(CEILING_BYTES)} kB; minified, in kB:`);
+  const heaviest = [...weights].filter(([, bytes]) => bytes >= 100).sort(([, a], [, b]) => b - a);
+  for (const [owner, bytes] of heaviest) console.log(`  ${kilobytes(bytes).padStart(6)}  ${owner}`);
+
+  if (packedBytes > CEILING_BYTES) fail(`${name}: over its ceiling.`);
+  const forbidden = inputs.map(([path]) => path).filter((path) => FORBIDDEN.test(path));
+  if (forbidden.length > 0) fail(`${name}: holds ${forbidden.join(', ')}.`);
+}
+
+function fail(problem: string): void {
+  console.error(problem);
+  process.exitCode = 1;
+}
+
+async function run(
+  script: string,
+  args: readonly string[],
+  environment: Record<string, string>,
+): Promise<void> {
+  const env = { ...process.env, ...environment };
+  await promisify(execFile)(process.execPath, [join('node_modules', script), ...args], { env });
+}
+
+function kilobytes(bytes: number): string {
+  return (bytes / 1000).toFixed(1);
+}

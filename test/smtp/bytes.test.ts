@@ -172,3 +172,14 @@ function lehmer(seed: number): (below: number) => number {
     return state % below;
   };
 }
+
+describe('a message whose upstream connection is lost before MAIL is answered', () => {
+  it('goes through at the third attempt, whole: its bytes are read only after 354', async () => {
+    await using door = await startDoor({}, { faults: [{ at: 'mail', do: 'close', times: 2 }] });
+    const body = `Subject: A test\r\n\r\n${'0123456789\r\n'.repeat(50_000)}`;
+    expect(await new Client(door.smtpPort).deliver({ body })).toMatch(/^250 /);
+    expect(door.upstream.taken.map(({ message }) => message?.toString())).toEqual([body]);
+    expect(door.upstream.transactions).toHaveLength(3);
+    expect(await door.drawn()).toBe(3);
+  });
+});

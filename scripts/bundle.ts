@@ -10,7 +10,7 @@ import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
-import withoutMimeTypes from './without-mime-types.ts';
+import { LAMBDA_BUILD } from './lambda-build.ts';
 
 /** As uploaded: a Worker gzipped, a function zipped. */
 const CEILING_BYTES = 130_000;
@@ -55,13 +55,8 @@ async function bundleLambda(): Promise<Bundle> {
   });
   // serverless-esbuild packs its metafile with the function, so the parts come from a build of the same options.
   const { metafile } = await build({
+    ...LAMBDA_BUILD,
     entryPoints: ['src/runtime/lambda.ts'],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    plugins: withoutMimeTypes,
     metafile: true,
     write: false,
   });

@@ -59,19 +59,22 @@ export async function measureRuntimes(): Promise<string> {
   for (const { title, start } of runtimes) {
     const proxy = await startProxy({ host: '127.0.0.1', port: sink.port, delayMs: ONE_WAY_MS });
     const runtime = await start(proxy.port);
-    const { cold, warm } = await measure(runtime.url, proxy);
-    rows.push([title, ...cells(cold), ...cells(warm)]);
+    const { cold, warm, idle } = await measure(runtime.url, proxy);
+    rows.push([title, ...cells(cold), ...cells(warm), `${median(idle).toFixed(0)} ms`]);
     await runtime.close();
     await proxy.close();
   }
   await sink.end();
   await rm(folder, { recursive: true });
-  return table(['', 'cold: round trips', 'time', 'warm: round trips', 'time'], rows);
+  const head = ['', 'cold: round trips', 'time', 'warm: round trips', 'time', 'GET /healthz'];
+  return table(head, rows);
 }
 
 async function measure(url: string, proxy: { readonly roundTrips: number }) {
   const cold: Sample[] = [];
   const warm: Sample[] = [];
+  /** What the local tool around the runtime takes for any request. */
+  const idle: number[] = [];
   const sample = async (label: number): Promise<Sample> => {
     const before = proxy.roundTrips;
     const start = performance.now();
@@ -82,9 +85,14 @@ async function measure(url: string, proxy: { readonly roundTrips: number }) {
   await sample(1000);
   for (let label = 1; label <= LOGINS; label++) {
     cold.push(await sample(label));
-    for (let sent = 0; sent < WARM_PER_LOGIN; sent++) warm.push(await sample(label));
+    for (let sent = 0; sent < WARM_PER_LOGIN; sent++) {
+      warm.push(await sample(label));
+      const start = performance.now();
+      await (await fetch(`${url}/healthz`)).arrayBuffer();
+      idle.push(performance.now() - start);
+    }
   }
-  return { cold, warm };
+  return { cold, warm, idle };
 }
 
 async function post(url: string, label: number): Promise<void> {

@@ -520,7 +520,8 @@ export function gatewayContract(runtime: Runtime): void {
   describe('a problem', () => {
     for (const { name, draws = 0, takes = 0, ...given } of CASES) {
       const code = runtime.codes[name] ?? given.code;
-      test(`${name}: ${given.code}`, async () => {
+      test(`${name}: ${given.code}`, async ({ task }) => {
+        if (code !== given.code) Object.assign(task.meta, { differs: code });
         await using upstream = await meet(given.upstream);
         const by = given.impatient ? impatient : gateway;
         const as = given.as ?? nextUser();

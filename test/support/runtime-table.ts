@@ -10,12 +10,15 @@ export default class RuntimeTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     /** By case, then by runtime. */
     const rows = new Map<string, Map<string, string>>();
+    const differences: string[] = [];
     for (const test of modules.flatMap((module) => [...module.children.allTests()])) {
       const [runtime = '', ...path] = pathOf(test);
       if (!RUNTIMES.some((name) => name === runtime)) continue;
       const name = path.join(': ');
       const row = rows.get(name) ?? new Map<string, string>();
-      rows.set(name, row.set(runtime, MARKS[test.result().state]));
+      const { differs } = test.meta() as { differs?: string };
+      if (differs) differences.push(`* ${runtime}: ${name} → ${differs}`);
+      rows.set(name, row.set(runtime, MARKS[test.result().state] + (differs ? '*' : '')));
     }
     if (rows.size === 0) return;
 
@@ -28,6 +31,7 @@ export default class RuntimeTable implements Reporter {
         name,
         RUNTIMES.map((runtime) => row.get(runtime) ?? ''),
       );
+    for (const difference of differences) console.log(difference);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Every kind of event that carries a request to a function, with its body plain and in base64. */
 
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createHandler } from '../../src/runtime/lambda.ts';
 import { authority, MESSAGE, TOKEN } from '../support/postern.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
@@ -116,6 +116,28 @@ test('an invocation that is almost over gives up in time to say so', async () =>
   const result = await invoke({ ...event, body: BODY, isBase64Encoded: false }, 1.2);
   upstream.faults = [];
   expect(JSON.parse(result.body)).toMatchObject({ code: 'upstream-timeout', delivery: 'not-sent' });
+});
+
+test('a connection that slept through a freeze is not used again', async () => {
+  const event = {
+    ...EVENTS['REST API (1.0)']?.(HEADERS, '198.51.100.6'),
+    body: BODY,
+    isBase64Encoded: false,
+  };
+  const connectionsFor = async () => {
+    const before = upstream.sessions.length;
+    expect(await invoke(event)).toMatchObject({ statusCode: 200 });
+    return upstream.sessions.length - before;
+  };
+  await connectionsFor();
+  expect(await connectionsFor()).toBe(0);
+
+  // Frozen, no timer runs; only the wall clock has moved on when the next event comes.
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 19_000 });
+  expect(await connectionsFor()).toBe(0);
+  vi.setSystemTime(Date.now() + 21_000);
+  expect(await connectionsFor()).toBe(1);
+  vi.useRealTimers();
 });
 
 test('wrong settings: a problem for the caller, the list for the log', async () => {

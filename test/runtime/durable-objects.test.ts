@@ -104,6 +104,10 @@ afterEach(() => {
 
 const advance = async (ms: number) => void vi.setSystemTime(Date.now() + ms);
 
+const fail = (error: unknown) => {
+  throw error;
+};
+
 const quotaObjects = () => namespace((state) => new QuotaObject(state, ENVIRONMENT));
 
 describe('quota in Durable Objects', () => {
@@ -138,7 +142,7 @@ describe('idempotency in Durable Objects', () => {
   idempotencyContract(async () => {
     const { objects } = namespace((state) => new IdempotencyObject(state, ENVIRONMENT));
     return {
-      idempotency: createDurableIdempotency(objects as unknown as DurableObjectNamespace<never>),
+      idempotency: createDurableIdempotency(objects as unknown as DurableObjectNamespace<never>, fail),
       advance,
     };
   });

@@ -1,7 +1,12 @@
 /** Idempotency keys in Durable Objects, one for each: one for all instances, without Redis. */
 
 import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
-import { type Idempotency, type IdempotencyState, KEPT_MS } from '../../idempotency.ts';
+import {
+  type Idempotency,
+  type IdempotencyState,
+  IdempotencyUnavailable,
+  KEPT_MS,
+} from '../../idempotency.ts';
 import type { RemoteKey } from './bindings.ts';
 import type { Environment } from './settings.ts';
 
@@ -63,11 +68,25 @@ function stateOf(entry: Entry, fingerprint: string, now: number): IdempotencySta
   return { state: 'lost' };
 }
 
-/** The store of keys as one object for each key. */
-export function createDurableIdempotency(objects: DurableObjectNamespace<RemoteKey>): Idempotency {
+/**
+ * The store of keys as one object for each key. `begin` rejects with IdempotencyUnavailable when an object cannot
+ * be reached; the end of a request that already has its outcome never rejects.
+ *
+ * @param onLost - told of an answer that could not be kept: its key will say `lost`
+ */
+export function createDurableIdempotency(
+  objects: DurableObjectNamespace<RemoteKey>,
+  onLost: (error: unknown) => void,
+): Idempotency {
   return {
-    begin: (key, fingerprint, leaseMs) => objects.getByName(key).begin(fingerprint, leaseMs),
-    finish: (key, token, record) => objects.getByName(key).finish(token, record),
-    release: (key, token) => objects.getByName(key).release(token),
+    async begin(key, fingerprint, leaseMs) {
+      try {
+        return await objects.getByName(key).begin(fingerprint, leaseMs);
+      } catch (error) {
+        throw new IdempotencyUnavailable('The object of the key did not answer', { cause: error });
+      }
+    },
+    finish: (key, token, record) => objects.getByName(key).finish(token, record).catch(onLost),
+    release: (key, token) => objects.getByName(key).release(token).catch(onLost),
   };
 }

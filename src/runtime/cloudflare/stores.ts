@@ -13,7 +13,9 @@ export function createWorkerStores(config: WorkerConfig, bindings: Bindings, log
   if (config.redis || !QUOTA || !IDEMPOTENCY) return createStores(config, log);
   return {
     quota: createDurableQuota(QUOTA),
-    idempotency: createDurableIdempotency(IDEMPOTENCY),
+    idempotency: createDurableIdempotency(IDEMPOTENCY, (error) =>
+      log.error('an answer could not be kept under its key', { error: String(error) }),
+    ),
     ready: async () => ({}),
   };
 }

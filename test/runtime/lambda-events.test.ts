@@ -141,10 +141,15 @@ test('a connection that slept through a freeze is not used again', async () => {
 });
 
 test('wrong settings: a problem for the caller, the list for the log', async () => {
+  const log = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   const unconfigured = createHandler({ SMTP_PORTS: 'none' });
   const event = EVENTS['REST API (1.0)']?.(HEADERS, '198.51.100.5');
   const result = (await unconfigured(event as LambdaEvent, {} as LambdaContext)) as unknown as Result;
+  const line = String(log.mock.lastCall?.[0]);
+  log.mockRestore();
   expect(result.statusCode).toBe(500);
+  expect(JSON.parse(line)).toMatchObject({ level: 'error', event: 'unconfigured' });
+  expect(line).toContain('SMTP_PORTS');
   expect(JSON.parse(result.body)).toMatchObject({ code: 'internal', delivery: 'not-sent' });
   expect(result.body).not.toContain('SMTP_PORTS');
 });

@@ -46,7 +46,8 @@ export function createStores(config: Config, log: Log): Stores {
   });
   const idempotency = createFailoverIdempotency({
     shared: createUpstashIdempotency(redis),
-    local: goOn ? ownKeys : null,
+    local: ownKeys,
+    goOn,
     available: quota.available,
     onLost: (error) => log.error('an answer could not be kept under its key', { error: String(error) }),
   });

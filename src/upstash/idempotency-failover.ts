@@ -3,42 +3,56 @@ import { type Idempotency, IdempotencyUnavailable } from '../idempotency.ts';
 export interface IdempotencyFailoverOptions {
   /** The keys that all instances share. */
   readonly shared: Idempotency;
-  /** This instance's own keys, to go on with while the shared ones are away; null refuses meanwhile. */
-  readonly local: Idempotency | null;
+  /** This instance's own keys. */
+  readonly local: Idempotency;
+  /** Whether the own keys will do while the shared ones are away; else `begin` rejects meanwhile. */
+  readonly goOn: boolean;
   /** Whether Redis answered the quota's last call: nobody waits here for what is known to be away. */
   readonly available: () => boolean;
-  /** Told of an answer that could not be kept: its key will say `lost`. */
+  /** Told of an end that could not be shared: to the other instances its key is `lost`. */
   readonly onLost: (error: unknown) => void;
 }
 
-/** Marks a token of the local store: a key is finished where it was begun. */
-const LOCAL = 'local:';
-
 /**
- * The shared keys, and what happens while they are away: with a local store the promise holds for this instance
- * alone, as that of the quota does; without one `begin` rejects with {@link IdempotencyUnavailable}.
+ * The shared keys, and what holds while they are away. A key is begun and ended in both stores, the own one first.
+ * So this instance never sends a key twice as long as its own store remembers it, whatever becomes of Redis: it
+ * goes, comes back empty, or its reply is lost. Several instances send a key once while Redis answers; what one
+ * of them begins without it the others do not know, and might send again.
+ *
+ * A key that is known here costs Redis nothing, another one a request to begin and one to end. `begin` rejects
+ * with {@link IdempotencyUnavailable} where nobody can say whether a key is fresh; an end never rejects for Redis,
+ * since the message has its outcome already.
  */
 export function createFailoverIdempotency(options: IdempotencyFailoverOptions): Idempotency {
-  const { shared, local, available, onLost } = options;
+  const { shared, local, goOn, available, onLost } = options;
 
-  const end = async (token: string, step: (store: Idempotency, token: string) => Promise<void>) => {
-    if (local && token.startsWith(LOCAL)) return step(local, token.slice(LOCAL.length));
-    // The message has its outcome already: a store that cannot keep it must not take it from the caller.
-    await step(shared, token).catch(onLost);
+  const beginShared: Idempotency['begin'] = async (...request) => {
+    if (available()) return shared.begin(...request);
+    throw new Error('Redis did not answer and is left alone for a moment');
+  };
+
+  const end = async (tokens: string, step: (store: Idempotency, token: string) => Promise<void>) => {
+    const [own = '', theirs] = tokens.split(' ');
+    await step(local, own);
+    if (theirs !== undefined) await step(shared, theirs).catch(onLost);
   };
 
   return {
     async begin(key, fingerprint, leaseMs) {
+      const own = await local.begin(key, fingerprint, leaseMs);
+      if (own.state !== 'fresh') return own;
       try {
-        if (available()) return await shared.begin(key, fingerprint, leaseMs);
-      } catch (error) {
-        if (!local) throw new IdempotencyUnavailable('Redis did not answer', { cause: error });
+        const found = await beginShared(key, fingerprint, leaseMs);
+        if (found.state === 'fresh') return { state: 'fresh', token: `${own.token} ${found.token}` };
+        await local.release(key, own.token);
+        return found;
+      } catch (cause) {
+        if (goOn) return own;
+        await local.release(key, own.token);
+        throw new IdempotencyUnavailable('Redis did not answer', { cause });
       }
-      if (!local) throw new IdempotencyUnavailable('Redis did not answer and is left alone for a moment');
-      const begun = await local.begin(key, fingerprint, leaseMs);
-      return begun.state === 'fresh' ? { ...begun, token: LOCAL + begun.token } : begun;
     },
-    finish: (key, token, record) => end(token, (store, own) => store.finish(key, own, record)),
-    release: (key, token) => end(token, (store, own) => store.release(key, own)),
+    finish: (key, tokens, record) => end(tokens, (store, token) => store.finish(key, token, record)),
+    release: (key, tokens) => end(tokens, (store, token) => store.release(key, token)),
   };
 }

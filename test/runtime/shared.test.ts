@@ -211,6 +211,33 @@ describeWithRedis('two processes on one Redis', () => {
     expect(instance.output()).toContain('"event":"redis is back"');
   });
 
+  it.each(['local', 'refuse'])('sends a key once, whenever Redis goes and comes: %s', async (onError) => {
+    const key = { 'Idempotency-Key': 'order-1' };
+    const instance = await start(`once-${onError}`, { QUOTA_ON_ERROR: onError });
+    const ready = () => fetch(`${instance.url}/readyz`);
+    const back = async () => {
+      await redis.restart();
+      while (!(await ready()).ok) await new Promise((resolve) => setTimeout(resolve, 100));
+    };
+
+    await redis.stop();
+    const without = await send(instance, key);
+    expect(without.status).toBe(onError === 'local' ? 200 : 503);
+    await back();
+    // Kept here alone in the one case, not even begun in the other.
+    const first = await send(instance, key);
+    expect(first.status).toBe(200);
+    expect(first.headers.get('Idempotent-Replayed')).toBe(onError === 'local' ? 'true' : null);
+    expect(upstream.taken).toHaveLength(1);
+
+    // Redis has forgotten everything, this instance has not.
+    await back();
+    const second = await send(instance, key);
+    expect(second.headers.get('Idempotent-Replayed')).toBe('true');
+    expect(await second.json()).toEqual(await first.json());
+    expect(upstream.taken).toHaveLength(1);
+  });
+
   it('refuses while Redis is away, where the setting says so', async () => {
     const instance = await start('refusing', { QUOTA_ON_ERROR: 'refuse' });
     expect((await send(instance)).status).toBe(200);

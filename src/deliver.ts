@@ -15,6 +15,8 @@ export interface Envelope {
   readonly to: readonly string[];
   /** Octets as transferred, for SIZE= (RFC 1870); null where a stream's size was not declared. */
   readonly size: number | null;
+  /** The content has octets over 127, for BODY=8BITMIME (RFC 6152). */
+  readonly eightBit: boolean;
 }
 
 /** The message as RFC 5322 text with CRLF line ends. A stream is read once, after upstream's 354. */
@@ -26,6 +28,12 @@ export interface Fault {
   readonly again: boolean;
 }
 
+/** A fault that trying again must not, or could not, mend. */
+export const final = (failed: Failure): Fault => ({ failure: failed, again: false });
+
+/** A fault before anything happened: the next attempt may go well. */
+export const retryable = (failed: Failure): Fault => ({ failure: failed, again: true });
+
 /** An authenticated connection, for one transaction at a time. */
 export interface Lease {
   /** One transaction. The connection takes care of itself afterwards, whatever the result. */
@@ -36,15 +44,20 @@ export interface Lease {
   readonly maxSize: number | null;
 }
 
+/** What kind of connection is asked for. */
+export interface Asked {
+  /** The domain of the sender, for EHLO when the connection is new; null where there is no message yet. */
+  readonly helo: string | null;
+  /** 0, 1, 2: later ones start at the next port. */
+  readonly attempt: number;
+  /** Logged in now: after a loss the warm ones are not trusted, and only a login proves a key. */
+  readonly fresh: boolean;
+}
+
 /** Where leases come from. */
 export interface Relay {
-  /**
-   * An authenticated connection, warm or new.
-   *
-   * @param helo - the domain of the sender, for EHLO when the connection is new
-   * @param attempt - 0, 1, 2: later ones start at the next port
-   */
-  lease(login: Login, helo: string | null, attempt: number, signal: AbortSignal): Promise<Lease | Fault>;
+  /** An authenticated connection, warm or new. */
+  lease(login: Login, asked: Asked, signal: AbortSignal): Promise<Lease | Fault>;
 }
 
 export interface Delivery {
@@ -96,7 +109,8 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       };
 
       const outcome = await attempts(signal, async (attempt) => {
-        const lease = await timed('lease', relay.lease(login, domainOf(envelope.from), attempt, signal));
+        const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
+        const lease = await timed('lease', relay.lease(login, asked, signal));
         if (isFault(lease)) return lease;
         const obstacle = obstacleFor(envelope, lease, signal);
         if (obstacle) {
@@ -129,7 +143,9 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
     },
 
     async verify(login, signal) {
-      const proof = await attempts(signal, (attempt) => relay.lease(login, null, attempt, signal));
+      const proof = await attempts(signal, (attempt) =>
+        relay.lease(login, { helo: null, attempt, fresh: true }, signal),
+      );
       if (isFailure(proof)) return proof;
       proof.release();
       return null;
@@ -148,8 +164,6 @@ async function attempts<T extends object>(
     if (!result.again || attempt === ATTEMPTS - 1 || signal.aborted) return result.failure;
   }
 }
-
-const final = (failed: Failure): Fault => ({ failure: failed, again: false });
 
 const domainOf = (address: string): string | null => address.slice(address.lastIndexOf('@') + 1) || null;
 

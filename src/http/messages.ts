@@ -122,7 +122,13 @@ function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
     const composeMs = performance.now() - start;
 
     const submitted = await submit(
-      { caller, label: message.label, envelope: { ...envelope, size }, content: bytes, idempotency },
+      {
+        caller,
+        label: message.label,
+        envelope: { ...envelope, size, eightBit: false },
+        content: bytes,
+        idempotency,
+      },
       signal,
     );
     const { outcome, replayed, quota, timing } = submitted;

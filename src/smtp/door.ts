@@ -14,13 +14,14 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
+import { firstOf } from '../abort.ts';
 import { policyFailure } from '../account.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
 import type { Submit } from '../submit.ts';
 import type { Certificate } from './certificate.ts';
-import { declaredSize, mailProblem, onTheWire, rcptProblem } from './envelope.ts';
+import { declaredSize, isEightBit, mailProblem, onTheWire, rcptProblem } from './envelope.ts';
 import { Incoming } from './incoming.ts';
 import { type Reply, replyOf } from './reply.ts';
 import { parseUserName } from './user-name.ts';
@@ -204,11 +205,16 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
       {
         caller,
         label,
-        envelope: { from: wire(mailFrom), to: rcptTo.map(wire), size: declaredSize(mailFrom) },
+        envelope: {
+          from: wire(mailFrom),
+          to: rcptTo.map(wire),
+          size: declaredSize(mailFrom),
+          eightBit: isEightBit(mailFrom),
+        },
         content: incoming,
         idempotency: null,
       },
-      AbortSignal.any([AbortSignal.timeout(deadlineMs), incoming.flawed]),
+      firstOf(AbortSignal.timeout(deadlineMs), incoming.flawed),
     );
     // To upstream a flawed message was one that broke off.
     return outcome.delivery === 'not-sent' && incoming.flaw ? incoming.flaw : outcome;

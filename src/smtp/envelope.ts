@@ -55,3 +55,7 @@ export function onTheWire(address: string): string | null {
 /** SIZE= of MAIL in octets (RFC 1870); null where it was not declared. */
 export const declaredSize = ({ args }: SMTPServerAddress): number | null =>
   (args && Number(args.SIZE)) || null;
+
+/** BODY=8BITMIME of MAIL (RFC 6152). */
+export const isEightBit = ({ args }: SMTPServerAddress): boolean =>
+  typeof args === 'object' && String(args.BODY).toUpperCase() === '8BITMIME';

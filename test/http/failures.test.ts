@@ -220,6 +220,67 @@ const CASES: Case[] = [
     draws: 1,
     takes: 1,
   },
+  ...[
+    '221 closing, message discarded',
+    '252 maybe',
+    '2 garbage',
+    '250-hi\r\n550 no',
+    '550-no\r\n250 yes',
+    '999 no',
+  ].map(
+    (text): Case => ({
+      name: `${JSON.stringify(text)} after the dot, taken`,
+      code: 'outcome-unknown',
+      upstream: fault('dot', { reply: text }, { taken: true }),
+      draws: 1,
+      takes: 1,
+    }),
+  ),
+
+  // Answers that belong to no command: whatever they say, the message is not sent, or the answer is not believed.
+  {
+    name: 'DATA answered with 250',
+    code: 'upstream-unreachable',
+    upstream: reply('data', '250 ok'),
+    message: { ...MESSAGE, text: 'MAIL FROM:<evil@example.com>\nRCPT TO:<victim@example.com>\nDATA\n' },
+    draws: 1,
+  },
+  {
+    name: 'a 250 in one packet with the 354',
+    code: 'upstream-unreachable',
+    upstream: reply('data', '354 go\r\n250 #early#Queued'),
+    draws: 1,
+  },
+  {
+    name: 'a 250 in one packet with the 354, and a long message',
+    code: 'upstream-unreachable',
+    upstream: reply('data', '354 go\r\n250 #early#Queued'),
+    message: long('body'),
+    draws: 1,
+  },
+  {
+    name: 'two stray answers after MAIL',
+    code: 'upstream-unreachable',
+    upstream: reply('mail', '250 OK\r\n250 stray\r\n250 stray'),
+    draws: 1,
+  },
+  { name: 'garbage for a greeting', code: 'upstream-unreachable', upstream: reply('greeting', 'hello?') },
+  { name: 'garbage to EHLO', code: 'upstream-unreachable', upstream: reply('ehlo', 'what?') },
+  { name: '250 to AUTH', code: 'upstream-unreachable', upstream: reply('auth', '250 ok') },
+  {
+    name: '530 at MAIL: the session lost its login',
+    code: 'upstream-credentials',
+    upstream: reply('mail', '530 5.7.0 Authentication required'),
+    draws: 1,
+    smtp: { code: 530, phase: 'mail' },
+  },
+  {
+    name: '552 at RCPT: a full mailbox',
+    code: 'recipients-refused',
+    upstream: reply('rcpt', '552 5.2.2 mailbox full'),
+    draws: 1,
+    smtp: { code: 552, phase: 'rcpt' },
+  },
 
   // Upstream says no.
   ...(['mail', 'data', 'dot'] as const).flatMap((at): Case[] => [

@@ -175,6 +175,28 @@ describe.concurrent('POST /v1/messages', () => {
     expect(postern.upstream.sessions[0]?.dialogue.map((line) => line.text)).toContain('C: RSET');
   });
 
+  it('leaves a connection that refused amid the message: RSET would be a line of it', async () => {
+    const refused = { at: 'body', do: { reply: '552 5.3.4 too much' }, times: 1 } as const;
+    await using postern = await startPostern({ SMTP_CONNECTIONS: '1' }, { faults: [refused] });
+    const long = { ...MESSAGE, text: 'Lorem ipsum dolor sit amet.\n'.repeat(300_000) };
+    expect(await json(await postern.send(long))).toMatchObject({
+      code: 'message-too-large',
+      delivery: 'not-sent',
+    });
+    expect((await postern.send()).status).toBe(200);
+    expect(postern.upstream.sessions).toHaveLength(2);
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it('logs in anew after a loss, however many warm connections are dead', async () => {
+    await using postern = await startPostern({ SMTP_CONNECTIONS: '5' });
+    await Promise.all(Array.from({ length: 5 }, () => postern.send()));
+    const warm = postern.upstream.sessions.length;
+    postern.upstream.faults = [{ at: 'mail', do: 'reset', times: 1 }];
+    expect((await postern.send()).status).toBe(200);
+    expect(postern.upstream.sessions).toHaveLength(warm + 1);
+  });
+
   it('opens a new connection where the warm one was closed meanwhile, without a word to the caller', async () => {
     await using postern = await startPostern({}, { faults: [{ at: 'idle', do: 'close', times: 1 }] });
     expect((await postern.send()).status).toBe(200);

@@ -8,7 +8,8 @@ import { createPool, type PoolOptions } from '../../src/mail/relay/pool.ts';
 import { startUpstream } from '../support/upstream.ts';
 
 const LOGIN: Login = { apiUser: 'ifaxin', apiKey: 'the-key', label: null };
-const ENVELOPE = { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: null };
+const ENVELOPE = { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: null, eightBit: false };
+const ASKED = { helo: null, attempt: 0, fresh: false };
 const MESSAGE = Buffer.from('Subject: Hello\r\n\r\nHello\r\n');
 
 async function startPool(options: Partial<PoolOptions> = {}) {
@@ -21,8 +22,8 @@ async function startPool(options: Partial<PoolOptions> = {}) {
     ...options,
   });
   const soon = () => AbortSignal.timeout(10_000);
-  const lease = async (login = LOGIN): Promise<Lease> => {
-    const leased = await pool.lease(login, null, 0, soon());
+  const lease = async (login = LOGIN, asked = ASKED): Promise<Lease> => {
+    const leased = await pool.lease(login, asked, soon());
     if (isFault(leased)) throw new Error(leased.failure.detail);
     return leased;
   };
@@ -50,20 +51,6 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.sessions).toHaveLength(2);
   });
 
-  it('does not trust a connection by a clock that stood still', async () => {
-    await using pool = await startPool({ idleMs: 60_000 });
-    await pool.send();
-    const wallClock = Date.now;
-    // A frozen container: no timer has run, and the wall clock is a minute on.
-    Date.now = () => wallClock() + 61_000;
-    try {
-      await pool.send();
-    } finally {
-      Date.now = wallClock;
-    }
-    expect(pool.upstream.sessions).toHaveLength(2);
-  });
-
   it('never opens more connections than it may, and hands them on in turn', async () => {
     await using pool = await startPool({ connections: 2 });
     await Promise.all(Array.from({ length: 20 }, () => pool.send()));
@@ -82,7 +69,7 @@ describe.concurrent('the pool', () => {
   it('does not wait where the deadline has passed already', async () => {
     await using pool = await startPool({ connections: 1 });
     const held = await pool.lease();
-    const late = await pool.pool.lease(LOGIN, null, 0, AbortSignal.abort());
+    const late = await pool.pool.lease(LOGIN, ASKED, AbortSignal.abort());
     expect(late).toMatchObject({ failure: { code: 'upstream-timeout' }, again: false });
     held.release();
     await pool.send();
@@ -96,14 +83,38 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.logins.map(({ key }) => key)).toEqual(['the-key', 'another']);
   });
 
-  it('drops the login that was used least recently beyond a hundred', { timeout: 60_000 }, async () => {
-    await using pool = await startPool();
-    for (let label = 1; label <= 103; label++) await pool.send({ ...LOGIN, label: label });
-    while (pool.open() > 100) await pause(10);
+  it('logs in anew where that is asked for, and keeps to its number', async () => {
+    await using pool = await startPool({ connections: 1 });
+    await pool.send();
+    (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
+    expect(pool.upstream.logins).toHaveLength(2);
     expect(pool.said(0)).toContain('C: QUIT');
+    const held = await pool.lease();
+    const waiting = pool.lease(LOGIN, { ...ASKED, fresh: true });
+    held.release();
+    (await waiting).release();
+    expect(pool.upstream.logins).toHaveLength(3);
+    expect(pool.open()).toBe(1);
+  });
+
+  it('makes room for a new login by the one that was used least recently', { timeout: 60_000 }, async () => {
+    await using pool = await startPool();
+    for (let label = 1; label <= 203; label++) await pool.send({ ...LOGIN, label });
+    while (pool.open() > 200) await pause(10);
+    for (const session of [0, 1, 2]) expect(pool.said(session)).toContain('C: QUIT');
     expect(pool.said(3)).not.toContain('C: QUIT');
-    await pool.send({ ...LOGIN, label: 103 });
-    expect(pool.upstream.sessions).toHaveLength(103);
+    await pool.send({ ...LOGIN, label: 203 });
+    expect(pool.upstream.sessions).toHaveLength(203);
+  });
+
+  it('is overloaded where every connection of every login is in use', { timeout: 60_000 }, async () => {
+    await using pool = await startPool();
+    const labels = Array.from({ length: 200 }, (_, index) => index + 1);
+    const held = await Promise.all(labels.map((label) => pool.lease({ ...LOGIN, label })));
+    const refused = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
+    expect(refused).toMatchObject({ failure: { code: 'overloaded', retryAfterMs: 1000 } });
+    for (const lease of held) lease.release();
+    await pool.send();
   });
 
   it('says QUIT to all when it closes, also to those given back later', async () => {
@@ -115,5 +126,36 @@ describe.concurrent('the pool', () => {
     held.release();
     while (pool.open() > 0) await pause(10);
     expect(pool.said(1)).toContain('C: QUIT');
+  });
+});
+
+// The clock is the whole process's: one after the other.
+describe('the pool by the wall clock', () => {
+  it('does not trust a connection by a clock that stood still', async () => {
+    await using pool = await startPool({ idleMs: 60_000 });
+    await pool.send();
+    const wallClock = Date.now;
+    // A frozen container: no timer has run, and the wall clock is a minute on.
+    Date.now = () => wallClock() + 61_000;
+    try {
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not use a connection for ever: a revoked key ends with it', async () => {
+    await using pool = await startPool();
+    const wallClock = Date.now;
+    try {
+      for (let minute = 0; minute < 8; minute++) {
+        Date.now = () => wallClock() + minute * 59_000;
+        await pool.send();
+      }
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.logins).toHaveLength(2);
   });
 });

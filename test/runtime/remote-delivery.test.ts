@@ -11,7 +11,7 @@ vi.mock('cloudflare:workers', () => ({ DurableObject: class {} }));
 const DELIVERY: Delivery = {
   login: { apiUser: 'u', apiKey: 'k', label: null },
   limit: 1,
-  envelope: { from: 'a@b.example', to: ['c@d.example'], size: 1 },
+  envelope: { from: 'a@b.example', to: ['c@d.example'], size: 1, eightBit: false },
   content: new Uint8Array(1),
 };
 const DELIVERED = { outcome: { delivery: 'not-sent' } } as Delivered;

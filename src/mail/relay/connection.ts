@@ -10,9 +10,16 @@ import { connect, type Socket } from 'node:net';
 import { type Duplex, Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
 import { type Login, loginName } from '../../account.ts';
-import type { Content, Envelope, Fault } from '../../deliver.ts';
-import { type Accepted, type Failure, failure, type Phase, type SmtpReply } from '../../outcome.ts';
-import { emailIds, parseQueueId, parseReply } from './reply.ts';
+import { type Content, type Envelope, type Fault, final, retryable } from '../../deliver.ts';
+import {
+  type Accepted,
+  type Failure,
+  failure,
+  type Phase,
+  type Rejection,
+  type SmtpReply,
+} from '../../outcome.ts';
+import { emailIds, parseQueueId, parseReply, replyCode } from './reply.ts';
 
 /** Upstream's address, and what its certificate must say. */
 export interface Upstream {
@@ -28,6 +35,8 @@ export interface Connection {
   /** False once the session has ended, whoever ended it. */
   readonly alive: boolean;
   readonly maxSize: number | null;
+  /** By the wall clock, in milliseconds. */
+  readonly openedAt: number;
   /** Runs when the session ends while nobody sends. */
   onEnd: () => void;
   send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault>;
@@ -131,7 +140,7 @@ function openSocket(host: string, port: number, signal: AbortSignal): Promise<So
     };
     const fail = (failed: Failure) => {
       socket.on('error', () => {}).destroy();
-      settle({ failure: failed, again: true });
+      settle(retryable(failed));
     };
     const onConnect = () => settle(socket);
     const onError = (error: Error) => fail(unreachable(host, port, error));
@@ -151,19 +160,25 @@ export async function readGreeting(
   const socket = await openSocket(upstream.host, port, signal);
   if ('failure' in socket) return socket.failure;
   try {
-    const closed = once(socket, 'close', { signal }).then(() =>
-      Promise.reject(new Error('Connection closed')),
-    );
-    const [chunk] = (await Promise.race([once(socket, 'data', { signal }), closed])) as [Buffer];
-    const smtp = parseReply(chunk.toString('latin1').trimEnd(), 'greeting');
-    if (smtp.code === 220) return null;
-    return sessionRefused(`${upstream.host}:${port}`, smtp);
+    const smtp = parseReply(await firstLine(socket, signal), 'greeting');
+    return smtp.code === 220 ? null : sessionRefused(`${upstream.host}:${port}`, smtp);
   } catch (error) {
     return unreachable(upstream.host, port, error as Error);
   } finally {
     socket.on('error', () => {}).end('QUIT\r\n');
     setTimeout(() => socket.destroy(), 1000);
   }
+}
+
+/** A greeting may have more lines; its first one says it all. */
+async function firstLine(socket: Socket, signal: AbortSignal): Promise<string> {
+  let heard = '';
+  const closed = once(socket, 'close', { signal }).then(() => Promise.reject(new Error('Connection closed')));
+  while (!heard.includes('\n') && heard.length < 1000) {
+    const [chunk] = (await Promise.race([once(socket, 'data', { signal }), closed])) as [Buffer];
+    heard += chunk.toString('latin1');
+  }
+  return heard.split(/\r?\n/, 1)[0] as string;
 }
 
 /** `AUTH LOGIN` with the user name as initial response, which saves a round trip. */
@@ -227,6 +242,7 @@ class Session {
 
 class AuthenticatedConnection implements Connection {
   readonly maxSize: number | null;
+  readonly openedAt = Date.now();
   readonly #smtp: SMTPConnection;
   readonly #session: Session;
 
@@ -245,36 +261,34 @@ class AuthenticatedConnection implements Connection {
   }
 
   async send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault> {
-    const body = new Body(content, this.#smtp._socket || null);
+    const smtp = this.#smtp;
+    const body = new Body(
+      content,
+      smtp._socket || null,
+      () => replyCode(smtp.lastServerResponse || '') === 354,
+    );
     // Public on SMTPConnection: still false afterwards means that MAIL was not answered.
-    this.#smtp.lastServerResponse = false;
+    smtp.lastServerResponse = false;
     const smtpEnvelope = {
       from: envelope.from,
       to: [...envelope.to],
+      use8BitMime: envelope.eightBit,
       ...(envelope.size === null ? {} : { size: envelope.size }),
     };
-    let accepted: Accepted | null = null;
+    let info: SMTPConnection.SentMessageInfo | null = null;
     const error = await this.#session.step(
       (done) =>
-        this.#smtp.send(smtpEnvelope, body, (failed, info) => {
-          if (!failed) {
-            const queueId = parseQueueId(info.response);
-            accepted = {
-              delivery: 'accepted',
-              reply: parseReply(info.response, 'dot'),
-              queueId,
-              emailIds: queueId === null ? {} : emailIds(queueId, info.accepted),
-              accepted: info.accepted,
-              rejected: (info.rejectedErrors ?? []).map(rejection),
-            };
-          }
+        smtp.send(smtpEnvelope, body, (failed, sent) => {
+          if (!failed) info = sent;
           done(failed);
         }),
       signal,
     );
+    const accepted = acceptedOf(info, body.progress);
     if (accepted) return accepted;
+    const { progress } = body;
     body.destroy();
-    return this.#sendFault(error ?? new Error('No reply'), body.progress);
+    return this.#sendFault(error ?? answerOf(info), progress);
   }
 
   async reset(signal: AbortSignal): Promise<boolean> {
@@ -290,26 +304,33 @@ class AuthenticatedConnection implements Connection {
     this.#smtp.close();
   }
 
-  #sendFault(error: SmtpError, progress: Body['progress']): Fault {
-    const { responseCode = 0, response = '' } = error;
-    if (responseCode >= 400) {
+  #sendFault(error: SmtpError, progress: Progress): Fault {
+    const { response = '' } = error;
+    const code = replyCode(response);
+    if (code >= 400) {
       const phase = refusalPhase(error, progress);
-      const rejected = error.rejectedErrors?.map(rejection);
-      return { failure: refusal(responseCode, response, phase, rejected), again: false };
+      // Amid DATA upstream would take RSET for a line of the message.
+      if (progress === 'reading') this.close();
+      const failed = refusal(parseReply(response, phase), error.rejectedErrors?.map(rejection) ?? []);
+      if (failed.code === 'upstream-credentials') this.close();
+      return final(failed);
     }
     // A session that lost its step cannot be trusted with another message.
     this.close();
     if (progress === 'ended') {
       const what = error.code === 'ABORT' ? 'fell silent' : response ? 'answered nonsense' : 'was lost';
       const detail = `Upstream ${what} after the final dot: it may have the message.`;
-      return { failure: failure('outcome-unknown', detail), again: false };
+      return final(failure('outcome-unknown', detail));
+    }
+    if (response || progress === 'uninvited') {
+      return final(failure('upstream-unreachable', OUT_OF_STEP));
     }
     if (error.code === 'ESTREAM') {
-      return { failure: failure('invalid-message', 'The message broke off before its end.'), again: false };
+      return final(failure('invalid-message', 'The message broke off before its end.'));
     }
     if (error.code === 'ABORT') {
       const detail = 'The deadline passed before the message was complete; it was not sent.';
-      return { failure: failure('upstream-timeout', detail), again: false };
+      return final(failure('upstream-timeout', detail));
     }
     const answered = this.#smtp.lastServerResponse !== false || progress !== 'unread';
     const detail = `Upstream closed the connection ${answered ? 'within the transaction' : 'before it answered MAIL'}.`;
@@ -317,19 +338,47 @@ class AuthenticatedConnection implements Connection {
   }
 }
 
+const OUT_OF_STEP = 'Upstream answered what belongs to no command; nothing was sent.';
+
+/** Upstream's 250 to the dot; null for any other answer, or one that came before the dot was written. */
+function acceptedOf(info: SMTPConnection.SentMessageInfo | null, progress: Progress): Accepted | null {
+  if (!info || progress !== 'ended' || replyCode(info.response) !== 250) return null;
+  const queueId = parseQueueId(info.response);
+  return {
+    delivery: 'accepted',
+    reply: parseReply(info.response, 'dot'),
+    queueId,
+    emailIds: queueId === null ? {} : emailIds(queueId, info.accepted),
+    accepted: info.accepted,
+    rejected: (info.rejectedErrors ?? []).map(rejection),
+  };
+}
+
+/** An answer that SMTPConnection took for success and that is none. */
+const answerOf = (info: SMTPConnection.SentMessageInfo | null): SmtpError =>
+  Object.assign(new Error('No 250'), { response: info?.response ?? '' });
+
+/**
+ * How far a message is: `unread` until 354 has come, `uninvited` where something else came in its place, `ended`
+ * from the moment the final dot may be written.
+ */
+type Progress = 'unread' | 'uninvited' | 'reading' | 'ended';
+
 /** The message on its way out, which knows how far it is. */
 class Body extends Readable {
-  /** `unread` until 354 has come, `ended` from the moment the final dot may be written. */
-  progress: 'unread' | 'reading' | 'ended' = 'unread';
+  progress: Progress = 'unread';
   readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   readonly #corked: Duplex | null;
+  readonly #isInvited: () => boolean;
 
-  constructor(content: Content, socket: Duplex | null) {
+  /** @param isInvited - whether upstream's last reply was 354; asked once, before anything is read */
+  constructor(content: Content, socket: Duplex | null, isInvited: () => boolean) {
     super({ highWaterMark: CHUNK });
     const whole = content instanceof Uint8Array;
     this.#chunks = whole ? slices(content) : content[Symbol.asyncIterator]();
     // A message of one chunk and its dot leave together: one TLS record and one system call fewer.
     this.#corked = whole && content.length <= CHUNK ? socket : null;
+    this.#isInvited = isInvited;
     // Before any pipe's own listener, so that the phase is set when the dot is written.
     this.once('end', () => {
       this.progress = 'ended';
@@ -338,14 +387,29 @@ class Body extends Readable {
   }
 
   override async _read(): Promise<void> {
-    if (this.progress === 'unread') this.#corked?.cork();
-    this.progress = 'reading';
     try {
+      if (this.progress === 'unread' && !(await this.#begin())) return;
       const { value, done } = await this.#chunks.next();
       this.push(done ? null : value);
     } catch (error) {
       this.destroy(error as Error);
     }
+  }
+
+  /**
+   * SMTPConnection takes any 2xx to DATA for 354: then a message would be read as commands. And what came with
+   * the 354 was said before the message: it is heard before the dot can make an answer of it.
+   */
+  async #begin(): Promise<boolean> {
+    if (!this.#isInvited()) {
+      this.progress = 'uninvited';
+      throw new Error('DATA was not answered with 354');
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.destroyed) return false;
+    this.progress = 'reading';
+    this.#corked?.cork();
+    return true;
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -368,7 +432,7 @@ const rejection = (error: RecipientError) => ({
 });
 
 /** Where upstream said no, from what was running. */
-function refusalPhase(error: SmtpError, progress: Body['progress']): Phase {
+function refusalPhase(error: SmtpError, progress: Progress): Phase {
   if (progress === 'ended') return 'dot';
   if (progress === 'reading') return 'data';
   if (error.command === 'MAIL FROM') return 'mail';
@@ -376,12 +440,16 @@ function refusalPhase(error: SmtpError, progress: Body['progress']): Phase {
 }
 
 /** Upstream's 4xx or 5xx within a transaction, by its code. */
-function refusal(code: number, response: string, phase: Phase, rejected: Failure['rejected']): Failure {
-  const more = { smtp: parseReply(response, phase), ...(rejected?.length ? { rejected } : {}) };
+function refusal(smtp: SmtpReply, rejected: readonly Rejection[]): Failure {
+  const { code, phase, response } = smtp;
+  const more = { smtp, ...(rejected.length > 0 ? { rejected } : {}) };
   if (code === 536) return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
-  if (code < 500) return busy('Upstream deferred the message; it was not sent.', more.smtp, more);
-  // By its text as well: Haraka says 550 "Message too big!", where RFC 1870 has 552.
-  if (code === 552 || /too big|too large|exceeds.*size/i.test(response)) {
+  if (code < 500) return busy('Upstream deferred the message; it was not sent.', smtp, more);
+  if (phase === 'mail' && (code === 530 || code === 535)) {
+    return failure('upstream-credentials', 'Upstream no longer knows the login of this session.', more);
+  }
+  // At RCPT a 552 is about the mailbox. By its text as well: Haraka says 550 for what RFC 1870 has 552.
+  if (phase !== 'rcpt' && (code === 552 || /^550[ -].*message too big/i.test(response))) {
     return failure('message-too-large', 'Upstream says that the message is too large.', more);
   }
   if (phase === 'rcpt') return failure('recipients-refused', 'Upstream refused every recipient.', more);
@@ -402,22 +470,17 @@ const unreachable = (host: string, port: number, error: SmtpError): Failure =>
 function openingFault(error: SmtpError, upstream: Upstream, port: number, upgrading: boolean): Fault {
   const at = `${upstream.host}:${port}`;
   if (error.code === 'ABORT') {
-    return { failure: failure('upstream-timeout', `${at} did not answer in time.`), again: true };
+    return retryable(failure('upstream-timeout', `${at} did not answer in time.`));
   }
-  if (error.responseCode && error.response) {
-    const phase = openingPhase(error);
-    const smtp = parseReply(error.response, phase);
-    return { failure: sessionRefused(at, smtp), again: false };
+  if (error.response) {
+    return final(sessionRefused(at, parseReply(error.response, openingPhase(error))));
   }
   // Closed or reset amid the handshake is a lost connection; whatever else TLS said is about trust.
   const cause = error.originalCode ?? error.code ?? '';
   if (upgrading && !['ETLS', 'ECONNRESET', 'EPIPE', ''].includes(cause)) {
-    return {
-      failure: failure('upstream-insecure', `${at} offers no trustworthy TLS (${cause}).`),
-      again: false,
-    };
+    return final(failure('upstream-insecure', `${at} offers no trustworthy TLS (${cause}).`));
   }
-  return { failure: unreachable(upstream.host, port, error), again: true };
+  return retryable(unreachable(upstream.host, port, error));
 }
 
 function openingPhase(error: SmtpError): Phase {
@@ -430,37 +493,26 @@ function sessionRefused(at: string, smtp: SmtpReply): Failure {
   const detail = `${at} refused the session.`;
   if (smtp.code === 536) return failure('quota-exceeded', detail, { smtp });
   if (smtp.phase === 'starttls') return failure('upstream-insecure', detail, { smtp });
-  return smtp.code < 500 ? busy(detail, smtp) : failure('upstream-unreachable', detail, { smtp });
+  if (smtp.code >= 500) return failure('upstream-unreachable', detail, { smtp });
+  if (smtp.code >= 400) return busy(detail, smtp);
+  return failure('upstream-unreachable', `${at} does not speak SMTP as it should.`, { smtp });
 }
 
 /** AUTH LOGIN went wrong. */
 function loginFault(error: SmtpError, login: Login): Fault {
   if (error.code === 'ABORT') {
-    return {
-      failure: failure('upstream-timeout', 'Upstream did not answer the login in time.'),
-      again: true,
-    };
+    return retryable(failure('upstream-timeout', 'Upstream did not answer the login in time.'));
   }
   if (error.response === undefined) {
-    return {
-      failure: failure('upstream-unreachable', 'Upstream closed the connection at the login.'),
-      again: true,
-    };
+    return retryable(failure('upstream-unreachable', 'Upstream closed the connection at the login.'));
   }
   const smtp = parseReply(error.response, 'auth');
   if (smtp.code === 536) {
-    return {
-      failure: failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp }),
-      again: false,
-    };
+    return final(failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp }));
   }
-  if (smtp.code < 500) {
-    return {
-      failure: busy('Upstream cannot take the login now.', smtp),
-      again: false,
-    };
-  }
+  if (smtp.code < 400) return final(failure('upstream-unreachable', OUT_OF_STEP, { smtp }));
+  if (smtp.code < 500) return final(busy('Upstream cannot take the login now.', smtp));
   const label = login.label === null ? '' : `, or the label ${login.label} does not exist`;
   const detail = `Upstream refused the login ${loginName(login)}: the api_key is wrong${label}.`;
-  return { failure: failure('upstream-credentials', detail, { smtp }), again: false };
+  return final(failure('upstream-credentials', detail, { smtp }));
 }

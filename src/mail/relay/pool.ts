@@ -1,7 +1,8 @@
 /** Warm connections by login: bounded in number, in waiting and in age. */
 
+import { firstOf } from '../../abort.ts';
 import { type Login, loginName } from '../../account.ts';
-import { type Envelope, type Fault, isFault, type Lease, type Relay } from '../../deliver.ts';
+import { type Envelope, type Fault, final, isFault, type Lease, type Relay } from '../../deliver.ts';
 import { type Failure, failure } from '../../outcome.ts';
 import { type Connection, openConnection, readGreeting, type Upstream } from './connection.ts';
 
@@ -25,8 +26,11 @@ export interface Pool extends Relay {
 /** Waiting messages hold their bytes in memory: more than this per login are `overloaded`. */
 const MOST_WAITING = 500;
 
-/** Logins kept warm; the least recently used idle one makes room. */
-const MOST_LOGINS = 100;
+/** All connections together, whatever the number of logins; the least recently used idle one makes room. */
+const MOST_OPEN = 200;
+
+/** A connection as old as this is not used again: a revoked api_key must not live on in a busy one. */
+const MOST_AGE_MS = 5 * 60 * 1000;
 
 /** The most that one port may take to a login: the next one gets its chance inside the deadline. */
 const OPENING_MS = 10_000;
@@ -47,6 +51,8 @@ export function createPool(options: PoolOptions): Pool {
   const { upstream, ports } = options;
   /** The port that answered last is tried first: a blocked one costs its time-out only once. */
   let preferred = 0;
+  /** The sum of all slots' `open`. */
+  let allOpen = 0;
   let closing = false;
   let sweeper: ReturnType<typeof setTimeout> | null = null;
 
@@ -70,6 +76,7 @@ export function createPool(options: PoolOptions): Pool {
     const next = slot.waiting.shift();
     if (next) return next('open');
     slot.open--;
+    allOpen--;
     if (slot.open === 0) slots.delete(slot.key);
   };
 
@@ -81,22 +88,18 @@ export function createPool(options: PoolOptions): Pool {
 
   const giveBack = (slot: Slot, connection: Connection) => {
     if (!connection.alive) return left(slot);
-    if (closing) return void retire(slot, connection);
+    if (closing || Date.now() - connection.openedAt > MOST_AGE_MS) return void retire(slot, connection);
     const next = slot.waiting.shift();
     if (next) return next(connection);
     connection.onEnd = () => forget(slot, connection);
     slot.idle.push({ connection, since: Date.now() });
     sweepLater();
-    dropLeastUsed();
   };
 
-  const dropLeastUsed = () => {
-    if (slots.size <= MOST_LOGINS) return;
-    for (const slot of slots.values()) {
-      if (slot.idle.length < slot.open) continue;
-      for (const { connection } of slot.idle.splice(0)) void retire(slot, connection);
-      return;
-    }
+  const retireOldest = (slot: Slot): boolean => {
+    const oldest = slot.idle.shift();
+    if (oldest) void retire(slot, oldest.connection);
+    return oldest !== undefined;
   };
 
   /** Closes what has been idle for too long, so that upstream hears QUIT and not silence. */
@@ -106,10 +109,7 @@ export function createPool(options: PoolOptions): Pool {
       sweeper = null;
       const oldest = Date.now() - options.idleMs;
       for (const slot of [...slots.values()]) {
-        while (slot.idle[0] && slot.idle[0].since <= oldest) {
-          const stale = slot.idle.shift();
-          if (stale) void retire(slot, stale.connection);
-        }
+        while (slot.idle[0] && slot.idle[0].since <= oldest) retireOldest(slot);
         if (slot.idle.length > 0) sweepLater();
       }
     }, options.idleMs);
@@ -127,30 +127,35 @@ export function createPool(options: PoolOptions): Pool {
     }
   };
 
-  const turn = (slot: Slot, signal: AbortSignal): Promise<Connection | 'open' | Fault> => {
-    const idle = warm(slot);
+  /** Room for one more among all logins. */
+  const hasRoom = (): boolean => allOpen < MOST_OPEN || [...slots.values()].some(retireOldest);
+
+  const turn = (slot: Slot, fresh: boolean, signal: AbortSignal): Promise<Connection | 'open' | Fault> => {
+    const idle = fresh ? null : warm(slot);
     if (idle) return Promise.resolve(idle);
-    if (slot.open < options.connections) {
+    if (slot.open < options.connections || retireOldest(slot)) {
+      if (!hasRoom()) return Promise.resolve(overloaded(`All ${MOST_OPEN} connections are in use.`));
       slot.open++;
+      allOpen++;
       slots.set(slot.key, slot);
       return Promise.resolve('open');
     }
     if (slot.waiting.length >= MOST_WAITING) {
       const detail = `${MOST_WAITING} messages wait for one of the ${options.connections} connections of this login.`;
-      return Promise.resolve({
-        failure: failure('overloaded', detail, { retryAfterMs: 1000 }),
-        again: false,
-      });
+      return Promise.resolve(overloaded(detail));
     }
     return new Promise((resolve) => {
       const take = (given: Connection | 'open') => {
         signal.removeEventListener('abort', onAbort);
-        resolve(given);
+        if (!fresh || given === 'open') return resolve(given);
+        // Its place is taken over, by a connection that logs in now.
+        void given.quit().finally(() => given.close());
+        resolve('open');
       };
       const onAbort = () => {
         slot.waiting.splice(slot.waiting.indexOf(take), 1);
         const detail = `The deadline passed while all ${options.connections} connections of this login were busy.`;
-        resolve({ failure: failure('upstream-timeout', detail), again: false });
+        resolve(final(failure('upstream-timeout', detail)));
       };
       slot.waiting.push(take);
       if (signal.aborted) onAbort();
@@ -165,7 +170,7 @@ export function createPool(options: PoolOptions): Pool {
 
   const open = async (login: Login, helo: string | null, attempt: number, signal: AbortSignal) => {
     const { index, port } = portAt(attempt);
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(OPENING_MS)]);
+    const limited = firstOf(signal, AbortSignal.timeout(OPENING_MS));
     const opened = await openConnection(upstream, port, login, helo, limited);
     if (!isFault(opened)) preferred = index;
     return opened;
@@ -190,9 +195,9 @@ export function createPool(options: PoolOptions): Pool {
   });
 
   return {
-    async lease(login, helo, attempt, signal) {
+    async lease(login, { helo, attempt, fresh }, signal) {
       const slot = slotOf(login);
-      const given = await turn(slot, signal);
+      const given = await turn(slot, fresh, signal);
       if (given !== 'open') return isConnection(given) ? leaseOf(slot, given) : given;
       const opened = await open(login, helo, attempt, signal);
       if (isFault(opened)) {
@@ -202,7 +207,7 @@ export function createPool(options: PoolOptions): Pool {
       return leaseOf(slot, opened);
     },
     async greeting(signal) {
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(OPENING_MS)]);
+      const limited = firstOf(signal, AbortSignal.timeout(OPENING_MS));
       return readGreeting(upstream, portAt(0).port, limited);
     },
     async close() {
@@ -214,5 +219,7 @@ export function createPool(options: PoolOptions): Pool {
     },
   };
 }
+
+const overloaded = (detail: string): Fault => final(failure('overloaded', detail, { retryAfterMs: 1000 }));
 
 const isConnection = (given: Connection | Fault): given is Connection => !isFault(given);

@@ -6,7 +6,16 @@ import { type Failure, failure } from '../outcome.ts';
 import { respondProblem } from './problem.ts';
 
 /**
- * Answers 413 to a body of more than `maxSize` bytes.
+ * The largest bodies that may be in memory at once. A body takes some five times its size while it is read,
+ * checked and composed, and its message waits for a connection with all of that.
+ */
+const MOST_LARGEST = 4;
+
+/** What a body without a length counts as, in parts of the largest: most that come in chunks are small. */
+const UNDECLARED_PART = 16;
+
+/**
+ * Answers 413 to a body of more than `maxSize` bytes, and `overloaded` to one for which there is no memory.
  *
  * A declared length is believed, since the HTTP parser holds the body to it. Hono's middleware counts the
  * rest; it is not asked about every request because on Node its look at the stream costs a whole `Request`.
@@ -15,11 +24,24 @@ export function limitBody(maxSize: number): MiddlewareHandler {
   const tooLarge = (c: Context) =>
     respondProblem(c, failure('message-too-large', `The body is larger than ${maxSize} bytes.`));
   const count = bodyLimit({ maxSize, onError: tooLarge });
+  let inMemory = 0;
+
   return async function limitBody(c, next) {
-    const declared = c.req.header('Content-Length');
-    if (declared === undefined || c.req.header('Transfer-Encoding')) return count(c, next);
-    if (Number(declared) > maxSize) return tooLarge(c);
-    await next();
+    if (c.req.method !== 'POST') return next();
+    const length = c.req.header('Transfer-Encoding') ? undefined : c.req.header('Content-Length');
+    const declared = length === undefined ? null : Number(length);
+    if (declared !== null && declared > maxSize) return tooLarge(c);
+    const size = declared ?? maxSize / UNDECLARED_PART;
+    if (inMemory + size > MOST_LARGEST * maxSize) {
+      const detail = 'The messages under way fill the memory that they may take; nothing was sent.';
+      return respondProblem(c, failure('overloaded', detail, { retryAfterMs: 1000 }));
+    }
+    inMemory += size;
+    try {
+      return await (declared === null ? count(c, next) : next());
+    } finally {
+      inMemory -= size;
+    }
   };
 }
 

@@ -273,6 +273,20 @@ describe.concurrent('POST /v1/messages', () => {
     expect(await postern.drawn()).toBe(postern.upstream.transactions.length);
   });
 
+  it('is overloaded where the bodies under way would take too much memory, and is well again after them', async () => {
+    await using postern = await startPostern(
+      { MAX_MESSAGE_BYTES: '100000' },
+      { faults: [{ at: 'dot', delayMs: 1000, times: 8 }] },
+    );
+    const large = { ...MESSAGE, text: 'x'.repeat(48_000) };
+    const codes = await Promise.all(
+      Array.from({ length: 12 }, async () => (await json(await postern.send(large))).code ?? 'accepted'),
+    );
+    expect(codes.sort()).toEqual([...Array(8).fill('accepted'), ...Array(4).fill('overloaded')]);
+    expect((await postern.send(large)).status).toBe(200);
+    expect(await postern.drawn()).toBe(9);
+  });
+
   it('never logs a key, a token or a body', async () => {
     await using postern = await startPostern({ LOG_LEVEL: 'debug' }, { accounts: { ifaxin: 'other' } });
     await postern.send({ ...MESSAGE, text: 'confidential-body' });

@@ -21,6 +21,16 @@ export interface Login {
   readonly label: number | null;
 }
 
+/**
+ * Whether this can be an api_user: printable ASCII without spaces; without `#`, after which upstream reads a label,
+ * and each label would have a quota of its own here; without `:`, which ends the name in HTTP Basic (RFC 7617).
+ */
+export const isApiUser = (name: string): boolean => /^[\x21\x22\x24-\x39\x3b-\x7e]+$/.test(name);
+
+/** Without case: should upstream not mind it, another spelling would be a way around policy and quota. */
+export const isSameApiUser = (one: string, other: string): boolean =>
+  one.toLowerCase() === other.toLowerCase();
+
 /** The user name of AUTH LOGIN: `api_user`, or `api_user#label_id`. */
 export const loginName = (login: Login): string =>
   login.label === null ? login.apiUser : `${login.apiUser}#${login.label}`;

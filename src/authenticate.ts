@@ -3,10 +3,10 @@
  * api_key, which only upstream's login can prove.
  */
 
-import type { Account } from './account.ts';
+import { type Account, isApiUser, isSameApiUser, type Login } from './account.ts';
 import type { ConfiguredAccount } from './config.ts';
 import type { Deliverer } from './deliver.ts';
-import { FailedLogins } from './failed-logins.ts';
+import { FailedLogins, type LoginAttempt } from './failed-logins.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 
 /** An authenticated caller. */
@@ -48,48 +48,54 @@ export function createAuthenticator(options: {
   const proofs = new Map<string, Proof>();
   const findByToken = tokenFinder(accounts);
 
-  /** An upstream login counts as an attempt, so that many requests with one right key at once are one. */
-  const prove = (
-    digest: string,
-    apiUser: string,
-    apiKey: string,
-    address: string,
-  ): Promise<Failure | null> => {
+  const prove = async ({ apiUser, apiKey }: Account, address: string): Promise<Failure | null> => {
+    const digest = await sha256(`${apiUser}\0${apiKey}`);
     const known = proofs.get(digest);
     if (known && known.until > Date.now()) return known.failure;
     const attempt = failedLogins.begin(apiUser, address);
-    if ('retryAfterMs' in attempt) return Promise.resolve(tooManyFailed(attempt));
-    const proof = options
-      .verify({ apiUser, apiKey, label: null }, AbortSignal.timeout(options.deadlineMs))
-      .then((failed) => {
-        attempt.end(failed?.code === 'upstream-credentials');
-        if (failed) proofs.delete(digest);
-        return failed;
-      });
+    if ('retryAfterMs' in attempt) return tooManyFailed(attempt);
+    const proof = { until: Date.now() + PROOF_MS, failure: ask({ apiUser, apiKey, label: null }, attempt) };
     proofs.delete(digest);
-    proofs.set(digest, { until: Date.now() + PROOF_MS, failure: proof });
+    proofs.set(digest, proof);
     const [oldest] = proofs.keys();
     if (proofs.size > MOST_PROOFS && oldest !== undefined) proofs.delete(oldest);
-    return proof;
+
+    const forget = () => {
+      if (proofs.get(digest) === proof) proofs.delete(digest);
+    };
+    proof.failure.then((failed) => failed && forget(), forget);
+    return proof.failure;
+  };
+
+  /** An upstream login is an attempt until it ends, so that many requests with one right key at once are one. */
+  const ask = async (login: Login, attempt: LoginAttempt): Promise<Failure | null> => {
+    let failed: Failure | null = null;
+    try {
+      failed = await options.verify(login, AbortSignal.timeout(options.deadlineMs));
+      return failed;
+    } finally {
+      attempt.end(failed?.code === 'upstream-credentials');
+    }
   };
 
   const ownKey = async (apiUser: string, apiKey: string, address: string): Promise<Caller | Failure> => {
-    // Upstream would read a label there, and each label would have a quota of its own here.
-    if (apiUser.includes('#')) return failure('unauthorized', 'An api_user has no "#".');
-    const failed = await prove(await sha256(`${apiUser}\0${apiKey}`), apiUser, apiKey, address);
-    if (failed?.code === 'upstream-credentials')
-      return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
-    if (failed) return failed;
-    const configured = accounts.find((account) => account.apiUser === apiUser);
+    if (!isApiUser(apiUser)) {
+      return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" and ":".');
+    }
+    const configured = accounts.find((account) => isSameApiUser(account.apiUser, apiUser));
     const account = configured
       ? { ...configured, apiKey }
       : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
+    const failed = await prove(account, address);
+    if (failed?.code === 'upstream-credentials')
+      return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
+    if (failed) return failed;
     return { account, ownKey: true };
   };
 
   const byToken = async (token: string, apiUser?: string): Promise<Caller | Failure> => {
     const found = await findByToken(token);
-    if (!found || (apiUser !== undefined && found.apiUser !== apiUser)) {
+    if (!found || (apiUser !== undefined && !isSameApiUser(found.apiUser, apiUser))) {
       return failure('unauthorized', 'This token is not known here.');
     }
     return { account: found, ownKey: false };

@@ -1,7 +1,7 @@
 /** The environment, read once: settings in, a `Config` with nothing optional out, or all that is wrong at once. */
 
 import * as v from 'valibot';
-import type { Account } from './account.ts';
+import { type Account, isApiUser } from './account.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** An account with the bearer tokens that may use it. */
@@ -98,9 +98,10 @@ const port = wholeNumber(1, 65535);
 
 const apiUser = v.pipe(
   v.string('expected a string'),
-  v.regex(/^[\x21-\x7e]+$/, 'expected printable ASCII without spaces'),
-  v.excludes('#', 'expected no "#": the label is given with each message'),
-  v.excludes(':', 'expected no ":": HTTP Basic could not carry it'),
+  v.check(
+    isApiUser,
+    'expected printable ASCII without spaces, "#" (the label is given with each message) and ":"',
+  ),
 );
 const apiKey = v.pipe(v.string('expected a string'), v.regex(/^[\x20-\x7e]+$/, 'expected printable ASCII'));
 const token = v.pipe(
@@ -156,8 +157,9 @@ const accountsJson = v.pipe(
     ),
     v.minLength(1, 'expected at least one account'),
     v.check(
-      (accounts) => new Set(accounts.map((account) => account.apiUser)).size === accounts.length,
-      'expected each apiUser once: an api_user has one quota and one policy',
+      (accounts) =>
+        new Set(accounts.map((account) => account.apiUser.toLowerCase())).size === accounts.length,
+      'expected each apiUser once, whatever its case: an api_user has one quota and one policy',
     ),
     v.check((accounts) => {
       const tokens = accounts.flatMap((account) => account.tokens);

@@ -121,6 +121,11 @@ describe('the settings', () => {
       { ACCOUNTS: '[{"apiUser":"b","apiKey":"k"},{"apiUser":"b","apiKey":"k"}]' },
       'ACCOUNTS',
     ],
+    [
+      'an api_user twice, but for its case',
+      { ACCOUNTS: '[{"apiUser":"b","apiKey":"k"},{"apiUser":"B","apiKey":"k"}]', BASIC_AUTH: 'on' },
+      'ACCOUNTS',
+    ],
     ['an unknown field', { ACCOUNTS: '[{"apiUser":"b","apiKey":"k","form":["x.com"]}]' }, 'ACCOUNTS.0.form'],
     ['a label in the api_user', { ...ACCOUNT, SENDCLOUD_API_USER: 'a#1' }, 'SENDCLOUD_API_USER'],
     ['an origin with a path', { ...ACCOUNT, CORS_ORIGINS: 'https://a.example.com/x' }, 'CORS_ORIGINS.0'],

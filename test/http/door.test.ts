@@ -7,7 +7,10 @@ import { MESSAGE, startPostern, TOKEN } from '../support/postern.ts';
 
 type Json = Record<string, unknown>;
 const json = async (response: Response) => (await response.json()) as Json;
-const basic = (user: string, key: string) => ({ Authorization: `Basic ${btoa(`${user}:${key}`)}` });
+const basic = (user: string, key: string) => ({
+  // RFC 7617 section 2.1: what is not ASCII goes as UTF-8.
+  Authorization: `Basic ${Buffer.from(`${user}:${key}`).toString('base64')}`,
+});
 
 describe.concurrent('the door', () => {
   it('answers problem documents to what nobody takes', async () => {
@@ -338,5 +341,49 @@ describe('the API description', () => {
     expect(problems.map(({ message, location }) => `${message} ${location[0]?.pointer}`)).toEqual([]);
     const codes = Object.keys(FAILURES).filter((code) => !['not-found', 'method-not-allowed'].includes(code));
     for (const code of codes) expect(source).toContain(`urn:postern:problem:${code}`);
+  });
+});
+
+// The clock is the whole process's: not beside other tests.
+describe('a revoked api_key', () => {
+  it('is not proven by a connection that is warm from before', async () => {
+    const accounts = { other: 'other-key' };
+    await using postern = await startPostern({ BASIC_AUTH: 'on' }, { accounts });
+    expect((await postern.send(MESSAGE, basic('other', 'other-key'))).status).toBe(200);
+    Object.assign(accounts, { other: 'a-new-key' });
+    const wallClock = Date.now;
+    try {
+      // The proof is five minutes old, and so are the connections.
+      Date.now = () => wallClock() + 5 * 60_000 + 1;
+      expect((await postern.send(MESSAGE, basic('other', 'other-key'))).status).toBe(401);
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it.each(['', 'ifaxin ', 'ifaxin\0', 'ifaxin\t', 'a\r\nb', 'ifaxin#1', 'ifäxin'])(
+    'asks upstream nothing about the api_user %j',
+    async (name) => {
+      await using postern = await startPostern({ BASIC_AUTH: 'on' });
+      expect((await postern.send(MESSAGE, basic(name, 'the-key'))).status).toBe(401);
+      expect(postern.upstream.sessions).toHaveLength(0);
+    },
+  );
+
+  it('holds a configured api_user to its policy and its quota, in whatever case it is written', async () => {
+    const account = { apiUser: 'ifaxin', apiKey: 'the-key', tokens: [TOKEN], labels: [1], quota: 7 };
+    await using postern = await startPostern({
+      BASIC_AUTH: 'on',
+      ACCOUNTS: JSON.stringify([account]),
+      SENDCLOUD_API_USER: '',
+      SENDCLOUD_API_KEY: '',
+      GATEWAY_TOKENS: '',
+    });
+    const other = basic('IFaxin', 'the-key');
+    expect((await postern.send({ ...MESSAGE, label: 2 }, other)).status).toBe(403);
+    expect((await postern.send({ ...MESSAGE, label: 1 }, other)).status).toBe(200);
+    expect(await postern.drawn()).toBe(1);
+    expect(postern.upstream.logins.map(({ user }) => user)).toEqual(['ifaxin', 'ifaxin#1']);
   });
 });

@@ -19,7 +19,7 @@ export class IdempotencyUnavailable extends Error {
   override name = 'IdempotencyUnavailable';
 }
 
-/** The store of keys. `key` is already scoped to its api_user. Rejects when the store is away. */
+/** The store of keys, each from {@link storeKey}. Rejects when the store is away. */
 export interface Idempotency {
   /** Leases a new key for `leaseMs`, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */
   begin(key: string, fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
@@ -28,6 +28,16 @@ export interface Idempotency {
   /** Gives the key back: nothing was sent, a repeated request is a new try. Only for the owner. */
   release(key: string, token: string): Promise<void>;
 }
+
+/** What a caller knows a message by: the key that came with the request, and its index where that was a batch. */
+export interface MessageKey {
+  readonly key: string;
+  readonly index: number | null;
+}
+
+/** A message's key in the store. In a batch it has one part more, so that no text of a caller makes it its own. */
+export const storeKey = (apiUser: string, { key, index }: MessageKey): string =>
+  JSON.stringify(index === null ? [apiUser, key] : [apiUser, key, index]);
 
 /** How long a key and its record are kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;

@@ -3,7 +3,13 @@
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
 import type { Content, Deliverer, Envelope, Timing } from './deliver.ts';
-import { type Idempotency, type IdempotencyState, IdempotencyUnavailable } from './idempotency.ts';
+import {
+  type Idempotency,
+  type IdempotencyState,
+  IdempotencyUnavailable,
+  type MessageKey,
+  storeKey,
+} from './idempotency.ts';
 import { failure, kindOf, type Outcome } from './outcome.ts';
 import type { QuotaState } from './quota.ts';
 
@@ -13,7 +19,7 @@ export interface Submission {
   readonly envelope: Envelope;
   readonly content: Content;
   /** The caller's key and the fingerprint of what it sent with it; null without a key. */
-  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+  readonly idempotency: (MessageKey & { readonly fingerprint: string }) | null;
 }
 
 export interface Submitted {
@@ -68,9 +74,8 @@ export function createSubmit(options: {
     if (forbidden) return withoutSending(forbidden);
     if (!submission.idempotency) return { ...(await deliver(submission, signal)), replayed: false };
 
-    const { fingerprint } = submission.idempotency;
-    const key = JSON.stringify([submission.caller.account.apiUser, submission.idempotency.key]);
-    const found = await begin(key, fingerprint);
+    const key = storeKey(submission.caller.account.apiUser, submission.idempotency);
+    const found = await begin(key, submission.idempotency.fingerprint);
     if (!found) {
       const detail = 'The store of idempotency keys does not answer; nothing was sent.';
       return withoutSending(failure('quota-unavailable', detail, { retryAfterMs: 1000 }));

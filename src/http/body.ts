@@ -78,6 +78,10 @@ export function idempotencyKey(c: Context): string | null | Failure {
   const header = c.req.header('Idempotency-Key');
   if (header === undefined) return null;
   const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header)?.[1];
+  if (quoted === undefined && header.includes(',')) {
+    // RFC 9110 section 5.2: that is what two headers of one name look like.
+    return failure('invalid-request', 'Give one Idempotency-Key; put one that has a comma in quotes.');
+  }
   const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
   const brokenQuotes = quoted === undefined && header.startsWith('"');
   if (!brokenQuotes && /^[\x20-\x7e]{1,255}$/.test(key)) return key;

@@ -320,6 +320,31 @@ describe.concurrent('the Idempotency-Key', () => {
     expect(postern.upstream.taken).toHaveLength(2);
   });
 
+  it('of a batch is none that a caller can write for a single message', async () => {
+    await using postern = await startPostern();
+    const batch = await postern.request('/v1/messages/batch', { body: [MESSAGE], headers: key('a') });
+    const [item] = (await batch.json()) as [{ receipt: Json }];
+    const single = await postern.send(MESSAGE, key('"[\\"a\\",0]"'));
+    expect(single.headers.get('Idempotent-Replayed')).toBeNull();
+    expect(postern.upstream.taken).toHaveLength(2);
+    expect((await json(single)).messageId).not.toBe(item.receipt.messageId);
+  });
+
+  it('is refused where it may be two headers joined into one, unless it is quoted', async () => {
+    await using postern = await startPostern();
+    const twice = new Headers({ Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' });
+    twice.append('Idempotency-Key', 'a');
+    twice.append('Idempotency-Key', 'b');
+    const init = { method: 'POST', headers: twice, body: JSON.stringify(MESSAGE) };
+    const response = await fetch(`${postern.url}/v1/messages`, init);
+    expect(response.status).toBe(400);
+    expect(await json(response)).toMatchObject({
+      code: 'invalid-request',
+      detail: expect.stringContaining('in quotes'),
+    });
+    expect((await postern.send(MESSAGE, key('"a, b"'))).status).toBe(200);
+  });
+
   it.each(['', ' ', '"open', 'ü', 'x'.repeat(256)])('refuses %j', async (value) => {
     await using postern = await startPostern();
     const response = await postern.send(MESSAGE, {

@@ -8,18 +8,11 @@
 import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
-import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
+import { fault, INSECURE } from '../support/faults.ts';
 import { authority, MESSAGE, PICTURE } from '../support/postern.ts';
 import { type Bridge, describeWithRedis, startBridge, startRedis, type TestRedis } from '../support/redis.ts';
 import { type Switch, startSwitch } from '../support/switch.ts';
-import {
-  type Fault,
-  type Step,
-  startUpstream,
-  type Transaction,
-  type Upstream,
-  type UpstreamOptions,
-} from '../support/upstream.ts';
+import { startUpstream, type Transaction, type Upstream, type UpstreamOptions } from '../support/upstream.ts';
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -102,12 +95,6 @@ interface Case {
   readonly takes?: number;
 }
 
-const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): UpstreamOptions => ({
-  faults: [{ at, ...(action && { do: action }), ...more }],
-});
-
-const otherAuthority = await createAuthority();
-
 const CASES: readonly Case[] = [
   { name: 'broken JSON', code: 'invalid-request', message: '{"from":' },
   { name: 'no credentials', code: 'unauthorized', headers: { Authorization: '' } },
@@ -158,33 +145,7 @@ const CASES: readonly Case[] = [
     upstream: { accounts: {} },
     smtp: { code: 535, phase: 'auth' },
   },
-  { name: 'STARTTLS missing', code: 'upstream-insecure', upstream: { starttls: 'missing' } },
-  { name: 'STARTTLS refused', code: 'upstream-insecure', upstream: { starttls: 'refused' } },
-  {
-    name: 'a self-signed certificate',
-    code: 'upstream-insecure',
-    upstream: { certificate: await selfSigned() },
-  },
-  {
-    name: 'an unknown authority',
-    code: 'upstream-insecure',
-    upstream: { certificate: await otherAuthority.issue() },
-  },
-  {
-    name: 'an expired certificate',
-    code: 'upstream-insecure',
-    upstream: { certificate: await authority.issue({ notAfter: new Date(Date.now() - 60_000) }) },
-  },
-  {
-    name: 'a certificate for another name',
-    code: 'upstream-insecure',
-    upstream: { certificate: await authority.issue({ names: ['mail.example.com'] }) },
-  },
-  {
-    name: 'TLS 1.1 at the most',
-    code: 'upstream-insecure',
-    upstream: { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
-  },
+  ...INSECURE.map((one): Case => ({ ...one, code: 'upstream-insecure' })),
   ...(['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'ehlo2', 'auth', 'auth-key'] as const).map(
     (at): Case => ({ name: `closed at ${at}`, code: 'upstream-unreachable', upstream: fault(at, 'close') }),
   ),

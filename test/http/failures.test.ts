@@ -11,9 +11,9 @@ import { createLog } from '../../src/log.ts';
 import { compose } from '../../src/mail/compose.ts';
 import { createMemoryQuota } from '../../src/memory/quota.ts';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
-import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
-import { authority, MESSAGE, startPostern } from '../support/postern.ts';
-import type { Fault, Step, UpstreamOptions } from '../support/upstream.ts';
+import { accountWith, fault, INSECURE, says } from '../support/faults.ts';
+import { MESSAGE, startPostern } from '../support/postern.ts';
+import type { Step, UpstreamOptions } from '../support/upstream.ts';
 
 interface Case {
   readonly name: string;
@@ -31,14 +31,8 @@ interface Case {
   readonly retryAfter?: true;
 }
 
-const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): UpstreamOptions => ({
-  faults: [{ at, ...(action && { do: action }), ...more }],
-});
-const reply = (at: Step, text: string): UpstreamOptions => fault(at, { reply: text });
 /** Short, so that a silent upstream is a deadline that passes and not a test that waits. */
 const IMPATIENT = { DEADLINE_MS: '2500' };
-
-const otherAuthority = await createAuthority();
 
 const CASES: Case[] = [
   // The request itself.
@@ -81,14 +75,14 @@ const CASES: Case[] = [
   {
     name: "Haraka's 550 for the size at MAIL",
     code: 'message-too-large',
-    upstream: reply('mail', '550 Message too big!'),
+    upstream: says('mail', '550 Message too big!'),
     draws: 1,
     smtp: { code: 550, phase: 'mail' },
   },
   {
     name: 'a 552 after the dot',
     code: 'message-too-large',
-    upstream: reply('dot', '552 5.3.4 Message size exceeds fixed limit'),
+    upstream: says('dot', '552 5.3.4 Message size exceeds fixed limit'),
     draws: 1,
     smtp: { code: 552, phase: 'dot' },
   },
@@ -103,41 +97,10 @@ const CASES: Case[] = [
   {
     name: '535 to the user name',
     code: 'upstream-credentials',
-    upstream: reply('auth', '535 5.7.8 Authentication failed'),
+    upstream: says('auth', '535 5.7.8 Authentication failed'),
     smtp: { code: 535, phase: 'auth' },
   },
-  { name: 'STARTTLS missing', code: 'upstream-insecure', upstream: { starttls: 'missing' } },
-  {
-    name: 'STARTTLS refused',
-    code: 'upstream-insecure',
-    upstream: { starttls: 'refused' },
-    smtp: { code: 454, phase: 'starttls' },
-  },
-  {
-    name: 'a self-signed certificate',
-    code: 'upstream-insecure',
-    upstream: { certificate: await selfSigned() },
-  },
-  {
-    name: 'a certificate of an unknown authority',
-    code: 'upstream-insecure',
-    upstream: { certificate: await otherAuthority.issue() },
-  },
-  {
-    name: 'an expired certificate',
-    code: 'upstream-insecure',
-    upstream: { certificate: await authority.issue({ notAfter: new Date(Date.now() - 60_000) }) },
-  },
-  {
-    name: 'a certificate for another name',
-    code: 'upstream-insecure',
-    upstream: { certificate: await authority.issue({ names: ['mail.example.com'] }) },
-  },
-  {
-    name: 'TLS 1.1 at the most',
-    code: 'upstream-insecure',
-    upstream: { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
-  },
+  ...INSECURE.map((one): Case => ({ ...one, code: 'upstream-insecure' })),
 
   // Lost before MAIL was answered: tried three times, and then unreachable.
   ...(['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'ehlo2', 'auth', 'auth-key'] as const).flatMap(
@@ -241,43 +204,43 @@ const CASES: Case[] = [
   {
     name: 'DATA answered with 250',
     code: 'upstream-unreachable',
-    upstream: reply('data', '250 ok'),
+    upstream: says('data', '250 ok'),
     message: { ...MESSAGE, text: 'MAIL FROM:<evil@example.com>\nRCPT TO:<victim@example.com>\nDATA\n' },
     draws: 1,
   },
   {
     name: 'a 250 in one packet with the 354',
     code: 'upstream-unreachable',
-    upstream: reply('data', '354 go\r\n250 #early#Queued'),
+    upstream: says('data', '354 go\r\n250 #early#Queued'),
     draws: 1,
   },
   {
     name: 'a 250 in one packet with the 354, and a long message',
     code: 'upstream-unreachable',
-    upstream: reply('data', '354 go\r\n250 #early#Queued'),
+    upstream: says('data', '354 go\r\n250 #early#Queued'),
     message: long('body'),
     draws: 1,
   },
   {
     name: 'two stray answers after MAIL',
     code: 'upstream-unreachable',
-    upstream: reply('mail', '250 OK\r\n250 stray\r\n250 stray'),
+    upstream: says('mail', '250 OK\r\n250 stray\r\n250 stray'),
     draws: 1,
   },
-  { name: 'garbage for a greeting', code: 'upstream-unreachable', upstream: reply('greeting', 'hello?') },
-  { name: 'garbage to EHLO', code: 'upstream-unreachable', upstream: reply('ehlo', 'what?') },
-  { name: '250 to AUTH', code: 'upstream-unreachable', upstream: reply('auth', '250 ok') },
+  { name: 'garbage for a greeting', code: 'upstream-unreachable', upstream: says('greeting', 'hello?') },
+  { name: 'garbage to EHLO', code: 'upstream-unreachable', upstream: says('ehlo', 'what?') },
+  { name: '250 to AUTH', code: 'upstream-unreachable', upstream: says('auth', '250 ok') },
   {
     name: '530 at MAIL: the session lost its login',
     code: 'upstream-credentials',
-    upstream: reply('mail', '530 5.7.0 Authentication required'),
+    upstream: says('mail', '530 5.7.0 Authentication required'),
     draws: 1,
     smtp: { code: 530, phase: 'mail' },
   },
   {
     name: '552 at RCPT: a full mailbox',
     code: 'recipients-refused',
-    upstream: reply('rcpt', '552 5.2.2 mailbox full'),
+    upstream: says('rcpt', '552 5.2.2 mailbox full'),
     draws: 1,
     smtp: { code: 552, phase: 'rcpt' },
   },
@@ -287,14 +250,14 @@ const CASES: Case[] = [
     {
       name: `5xx at ${at}`,
       code: 'message-refused',
-      upstream: reply(at, '553 template_validate not match'),
+      upstream: says(at, '553 template_validate not match'),
       draws: 1,
       smtp: { code: 553, phase: at },
     },
     {
       name: `4xx at ${at}`,
       code: 'upstream-busy',
-      upstream: reply(at, '451 4.3.0 try again later'),
+      upstream: says(at, '451 4.3.0 try again later'),
       draws: 1,
       smtp: { code: 451, phase: at },
       retryAfter: true,
@@ -303,14 +266,14 @@ const CASES: Case[] = [
   {
     name: '5xx for every recipient',
     code: 'recipients-refused',
-    upstream: reply('rcpt', '550 I cannot deliver mail for <ben@ifaxin.com>'),
+    upstream: says('rcpt', '550 I cannot deliver mail for <ben@ifaxin.com>'),
     draws: 1,
     smtp: { code: 550, phase: 'rcpt' },
   },
   {
     name: '4xx for every recipient',
     code: 'upstream-busy',
-    upstream: reply('rcpt', '450 4.2.0 greylisted'),
+    upstream: says('rcpt', '450 4.2.0 greylisted'),
     draws: 1,
     smtp: { code: 450, phase: 'rcpt' },
     retryAfter: true,
@@ -319,7 +282,7 @@ const CASES: Case[] = [
     (at): Case => ({
       name: `421 at ${at}`,
       code: 'upstream-busy',
-      upstream: reply(at, '421 4.3.2 going down'),
+      upstream: says(at, '421 4.3.2 going down'),
       smtp: { code: 421, phase: at === 'ehlo2' ? 'ehlo' : at === 'auth-key' ? 'auth' : at },
       retryAfter: true,
     }),
@@ -328,7 +291,7 @@ const CASES: Case[] = [
     (at): Case => ({
       name: `421 at ${at}`,
       code: 'upstream-busy',
-      upstream: reply(at, '421 4.3.2 going down'),
+      upstream: says(at, '421 4.3.2 going down'),
       draws: 1,
       retryAfter: true,
     }),
@@ -336,34 +299,24 @@ const CASES: Case[] = [
   {
     name: '554 for a greeting',
     code: 'upstream-unreachable',
-    upstream: reply('greeting', '554 5.3.2 no service'),
+    upstream: says('greeting', '554 5.3.2 no service'),
     smtp: { code: 554, phase: 'greeting' },
   },
   {
     name: 'the label is not among those allowed',
     code: 'forbidden-label',
-    settings: accounts({ labels: [1, 2] }),
+    settings: accountWith({ labels: [1, 2] }),
   },
   {
     name: 'the sender is not among those allowed',
     code: 'forbidden-sender',
-    settings: accounts({ from: ['example.com', 'ben@ifaxin.com'] }),
+    settings: accountWith({ from: ['example.com', 'ben@ifaxin.com'] }),
   },
 ];
 
 /** A message that cannot fit into buffers where the connection is lost while its body is on the way. */
 function long(at: Step): unknown {
   return at === 'body' ? { ...MESSAGE, text: 'Lorem ipsum dolor sit amet.\n'.repeat(300_000) } : MESSAGE;
-}
-
-function accounts(policy: object): Record<string, string> {
-  const account = { apiUser: 'ifaxin', apiKey: 'the-key', tokens: ['a-token-for-the-tests'], ...policy };
-  return {
-    ACCOUNTS: JSON.stringify([account]),
-    SENDCLOUD_API_USER: '',
-    SENDCLOUD_API_KEY: '',
-    GATEWAY_TOKENS: '',
-  };
 }
 
 describe.concurrent('a failure', { timeout: 60_000 }, () => {
@@ -396,7 +349,7 @@ describe.concurrent('a failure', { timeout: 60_000 }, () => {
 
   for (const at of ['greeting', 'ehlo', 'auth', 'auth-key', 'mail', 'rcpt', 'data', 'dot'] as const) {
     it(`536 at ${at} closes the window for every request`, async () => {
-      await using postern = await startPostern({}, reply(at, '536 frequency limited'));
+      await using postern = await startPostern({}, says(at, '536 frequency limited'));
       const response = await postern.send();
       expect(await response.json()).toMatchObject({
         code: 'quota-exceeded',

@@ -53,7 +53,7 @@ export function createAuthenticator(options: {
     const known = proofs.get(digest);
     if (known && known.until > Date.now()) return known.failure;
     const attempt = failedLogins.begin(apiUser, address);
-    if ('retryAfterMs' in attempt) return tooManyFailed(attempt);
+    if (isFailure(attempt)) return attempt;
     const proof = { until: Date.now() + PROOF_MS, failure: ask({ apiUser, apiKey, label: null }, attempt) };
     proofs.delete(digest);
     proofs.set(digest, proof);
@@ -112,12 +112,12 @@ export function createAuthenticator(options: {
     async login(apiUser, password, address) {
       const caller = await byToken(password, apiUser);
       if (isFailure(caller) && options.basicAuth) return ownKey(apiUser, password, address);
-      // After the comparison, so that logins at once are no attempts under way that shut each other out, and
-      // for a right token too, so that a guesser beyond the limit learns nothing.
-      const attempt = failedLogins.begin(apiUser, address);
-      if ('retryAfterMs' in attempt) return tooManyFailed(attempt);
-      attempt.end(isFailure(caller));
-      return isFailure(caller) ? failure('unauthorized', 'No token of this api_user.') : caller;
+      // After the comparison and for a right token too, so that a guesser beyond the limit learns nothing.
+      const refused = failedLogins.refusal(apiUser, address);
+      if (refused) return refused;
+      if (!isFailure(caller)) return caller;
+      failedLogins.add(apiUser, address);
+      return failure('unauthorized', 'No token of this api_user.');
     },
   };
 }
@@ -148,9 +148,6 @@ function tokenFinder(accounts: readonly ConfiguredAccount[]) {
     return found;
   };
 }
-
-const tooManyFailed = (when: { retryAfterMs: number }): Failure =>
-  failure('too-many-failed-logins', 'Too many failed logins for this api_user from this address.', when);
 
 const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});
 

@@ -1,25 +1,106 @@
 /** Who is asking, where upstream is asked about it: what the doors' own tests cannot bring about. */
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createAuthenticator } from '../src/authenticate.ts';
 import type { Deliverer } from '../src/deliver.ts';
 import { failure, isFailure } from '../src/outcome.ts';
 
-const authenticator = (verify: Deliverer['verify']) =>
-  createAuthenticator({ accounts: [], basicAuth: true, quotaLimit: 20_000, deadlineMs: 1000, verify });
+const TOKEN = 'a-token-for-the-tests';
+const ACCOUNT = {
+  apiUser: 'ifaxin',
+  apiKey: 'the-key',
+  tokens: [TOKEN],
+  from: null,
+  labels: null,
+  quota: 20_000,
+};
 
-const WRONG = failure('upstream-credentials', 'Upstream refused it.');
-const ADDRESS = '192.0.2.1';
+function authenticator(answer: Deliverer['verify']) {
+  const verify = vi.fn(answer);
+  const options = { accounts: [ACCOUNT], basicAuth: true, quotaLimit: 20_000, deadlineMs: 1000, verify };
+  return { ...createAuthenticator(options), verify };
+}
+
+const refusing = () => authenticator(async () => failure('upstream-credentials', 'Upstream refused it.'));
+
+const codeOf = async (asked: Promise<unknown>) => {
+  const found = await asked;
+  return isFailure(found) ? found.code : null;
+};
 
 describe('an own api_key', () => {
   it('is asked about again after an exception, and that is no failed login', async () => {
     let broken = true;
-    const caller = authenticator(async () => {
+    const { apiKey } = authenticator(async () => {
       if (broken) throw new Error('a bug');
       return null;
     });
-    for (let i = 0; i < 12; i++) await expect(caller.apiKey('own', 'key', ADDRESS)).rejects.toThrow('a bug');
+    for (let i = 0; i < 12; i++) await expect(apiKey('own', 'key', '192.0.2.1')).rejects.toThrow('a bug');
     broken = false;
-    expect(await caller.apiKey('own', 'key', ADDRESS)).toMatchObject({ ownKey: true });
+    expect(await apiKey('own', 'key', '192.0.2.1')).toMatchObject({ ownKey: true });
+  });
+});
+
+describe('a guesser', () => {
+  it('has no more upstream logins by more invented api_users at once', async () => {
+    const { promise, resolve } = Promise.withResolvers<null>();
+    const { apiKey, verify } = authenticator(() => promise);
+    const invented = Array.from({ length: 400 }, (_, i) => codeOf(apiKey(`own-${i}`, 'key', '192.0.2.1')));
+    const refused = Promise.all(invented).then((codes) => codes.filter((code) => code === 'overloaded'));
+    await vi.waitFor(() => expect(verify).toHaveBeenCalledTimes(10));
+    expect(await codeOf(apiKey('own', 'key', '192.0.2.1'))).toBe('overloaded');
+    resolve(null);
+    expect(await refused).toHaveLength(390);
+  });
+
+  it('has a hundred failed logins, and does not get its ten for one api_user back by them', async () => {
+    const { apiKey, verify } = refusing();
+    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '192.0.2.1');
+    for (let i = 0; i < 11_000; i++) await apiKey(`filler-${i}`, 'key', '192.0.2.1');
+    expect(verify).toHaveBeenCalledTimes(100);
+    expect(await apiKey('own', 'guess', '192.0.2.1')).toMatchObject({
+      code: 'too-many-failed-logins',
+      retryAfterMs: expect.toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000),
+    });
+    expect(await codeOf(apiKey('own', 'guess', '192.0.2.2'))).toBe('unauthorized');
+  });
+
+  it.each([
+    ['the case of the api_user', 'OWN', '192.0.2.1'],
+    ['the form of its IPv4 address', 'own', '::ffff:192.0.2.1'],
+  ])('gains nothing by %s', async (_, apiUser, address) => {
+    const { apiKey } = refusing();
+    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '192.0.2.1');
+    expect(await codeOf(apiKey(apiUser, 'guess', address))).toBe('too-many-failed-logins');
+  });
+
+  it.each([
+    ['2001:db8:0:1:ffff::9', true],
+    ['2001:db8::1:0:0:0:1', true],
+    ['2001:DB8:0:1::1', true],
+    ['2001:db8:0:2::1', false],
+    ['2001:db8::1', false],
+    ['::1', false],
+  ])('with an IPv6 network has one count for it: %s', async (address, same) => {
+    const { apiKey } = refusing();
+    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '2001:db8:0:1::1');
+    expect(await codeOf(apiKey('own', 'guess', address))).toBe(
+      same ? 'too-many-failed-logins' : 'unauthorized',
+    );
+  });
+
+  it('with many addresses has fifty logins under way, and stops nobody with a token', async () => {
+    const { promise, resolve } = Promise.withResolvers<null>();
+    const { apiKey, login, verify } = authenticator(() => promise);
+    const guesses = Array.from({ length: 60 }, (_, i) => codeOf(apiKey('own', `guess-${i}`, `192.0.2.${i}`)));
+    await vi.waitFor(() => expect(verify).toHaveBeenCalledTimes(50));
+    expect(await apiKey('own', 'key', '198.51.100.1')).toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1000,
+    });
+    expect(await codeOf(login('ifaxin', TOKEN, '192.0.2.1'))).toBeNull();
+    resolve(null);
+    expect((await Promise.all(guesses)).filter((code) => code === 'overloaded')).toHaveLength(10);
+    expect(await codeOf(apiKey('own', 'key', '198.51.100.1'))).toBeNull();
   });
 });

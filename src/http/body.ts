@@ -38,7 +38,8 @@ export function limitBody(maxSize: number): MiddlewareHandler {
     }
     inMemory += size;
     try {
-      return await (declared === null ? count(c, next) : next());
+      if (declared !== null) return await next();
+      return await count(c, next).catch(() => respondProblem(c, brokenOff()));
     } finally {
       inMemory -= size;
     }
@@ -51,7 +52,9 @@ export async function readJson(c: Context): Promise<{ readonly json: unknown } |
   if (mediaType !== 'application/json') {
     return failure('unsupported-media-type', 'Send the message as Content-Type: application/json.');
   }
-  const text = decodeUtf8(await c.req.arrayBuffer());
+  const body = await c.req.arrayBuffer().catch(() => null);
+  if (body === null) return brokenOff();
+  const text = decodeUtf8(body);
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   try {
     return { json: JSON.parse(text) };
@@ -61,6 +64,9 @@ export async function readJson(c: Context): Promise<{ readonly json: unknown } |
     return failure('invalid-request', `The body is not JSON${place}.`);
   }
 }
+
+/** For the log: who sent it is not there any more. */
+const brokenOff = (): Failure => failure('invalid-request', 'The body broke off.');
 
 function decodeUtf8(bytes: ArrayBuffer): string | null {
   try {

@@ -29,9 +29,14 @@ export interface Postern {
 const DEFAULTS = { connections: 5, ports: '587,2525,25' };
 const SANDBOX_TOKEN = 'sandbox-token-for-development';
 const SANDBOX_SMTP_DOOR_PORT = '2525';
+/** Everybody knows the sandbox's token, and its inbox asks for none: its doors open to this machine alone. */
+const SANDBOX_HOST = '127.0.0.1';
 
 /** An idle connection is dropped before a server's or a NAT's own time-out, in milliseconds. */
 const IDLE_MS = 60_000;
+
+/** How often requests that take too long to arrive are looked for; Node's own 30 s would be longer than they may. */
+const LATE_REQUESTS_MS = 500;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -67,10 +72,20 @@ export async function start(
   if (sandbox) app.route('/sandbox', sandbox.routes);
 
   const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, log });
-  const smtpPort = smtpDoor && (await listen('SMTP_DOOR_PORT', config.smtpDoor?.port ?? 0, smtpDoor.listen));
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const host = sandbox ? SANDBOX_HOST : undefined;
+  const smtpPort =
+    smtpDoor &&
+    (await listen('SMTP_DOOR_PORT', config.smtpDoor?.port ?? 0, (wanted) => smtpDoor.listen(wanted, host)));
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
+    serverOptions: {
+      requestTimeout: config.deadlineMs,
+      connectionsCheckingInterval: LATE_REQUESTS_MS,
+    },
+  }) as Server;
   const port = await listen('PORT', config.port, async (wanted) => {
-    await once(server.listen(wanted), 'listening');
+    await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;
   });
   log.info('listening', { port, smtpPort, sandbox: sandbox !== null });

@@ -38,8 +38,11 @@ export interface SmtpDoorOptions {
 }
 
 export interface SmtpDoor {
-  /** Listens on `port`, or on a free one for 0, and resolves with it; rejects where it is taken. */
-  listen(port: number): Promise<number>;
+  /**
+   * Listens on `port`, or on a free one for 0, and resolves with it; rejects where it is taken. Without a host on
+   * every address of the machine.
+   */
+  listen(port: number, host?: string): Promise<number>;
   /** Takes no new connection and no new message; those on their way end within the deadline. */
   close(): Promise<void>;
 }
@@ -237,8 +240,8 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
   }
 
   return {
-    async listen(port) {
-      const listening = server.listen(port);
+    async listen(port, host) {
+      const listening = server.listen(port, host);
       await once(listening, 'listening');
       return (listening.address() as AddressInfo).port;
     },

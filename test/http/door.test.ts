@@ -1,5 +1,7 @@
 /** What every request meets: credentials, problem documents, headers, the quota, idempotency, the description. */
 
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { describe, expect, it } from 'vitest';
 import { FAILURES } from '../../src/outcome.ts';
@@ -55,6 +57,20 @@ describe.concurrent('the door', () => {
       duplex: 'half',
     } as RequestInit);
     expect(response.status).toBe(413);
+  });
+
+  it.each([
+    ['a header', ''],
+    ['a body', 'Content-Length: 100\r\n\r\n{'],
+    ['a body in chunks', 'Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n'],
+  ])('waits for %s no longer than a submission may last', async (_, begin) => {
+    await using postern = await startPostern({ DEADLINE_MS: '500' });
+    const socket = connect(postern.port, '127.0.0.1');
+    socket.write(`POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n`);
+    socket.write(`Content-Type: application/json\r\n${begin}`);
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 /);
+    // A body that breaks off is the client's affair, and no bug.
+    expect(postern.logLines.join('\n')).not.toContain('"internal"');
   });
 
   it('takes a token by its digest, and says which schemes it takes', async () => {

@@ -18,6 +18,7 @@ describe('a mailbox', () => {
     ['Dwayne "The Rock" Johnson <d@ifaxin.com>', 'Dwayne The Rock Johnson', 'd@ifaxin.com'],
     ['"A" "B" <ab@ifaxin.com>', 'A B', 'ab@ifaxin.com'],
     ['"" <ben@ifaxin.com>', '', 'ben@ifaxin.com'],
+    ['  Ben  < ben@ifaxin.com >  ', 'Ben', 'ben@ifaxin.com'],
     ['张三 <zhang@ifaxin.com>', '张三', 'zhang@ifaxin.com'],
     ['Jörg Müller <jm@ifaxin.com>', 'Jörg Müller', 'jm@ifaxin.com'],
     ['😀 Smile <s@ifaxin.com>', '😀 Smile', 's@ifaxin.com'],
@@ -56,7 +57,9 @@ describe('a mailbox', () => {
     ['ben@ifaxin.com>', /Give one address/],
     ['ben@ifaxin.com x', /Give one address/],
     ['Ben <ben@ifaxin.com> x', /Give one address/],
-    ['a@ifaxin.com, b@ifaxin.com', /Give one address/],
+    ['a@ifaxin.com, b@ifaxin.com', /Give one address.*use a list/],
+    ['A <a@ifaxin.com>; B <b@ifaxin.com>', /Give one address.*use a list/],
+    ['"A, B" <a@ifaxin.com>, "B" <b@ifaxin.com>', /Give one address.*use a list/],
     ['Public, John <john@ifaxin.com>', /double quotes/],
     ['a@b <ben@ifaxin.com>', /Give one address/],
     ['a..b@ifaxin.com', /Give one address/],
@@ -69,25 +72,27 @@ describe('a mailbox', () => {
     ['Nobody:;', /one by one/],
     ['<@relay.example:ben@ifaxin.com>', /Remove the route/],
     ['Ben <@a.example,@b.example:ben@ifaxin.com>', /Remove the route/],
-    ['ben@[192.0.2.1]', /domain name/],
-    ['ben@192.0.2.1', /domain name/],
-    ['ben@1.2', /domain name/],
-    ['ben@ifaxin.0x7f.1', /domain name/],
-    ['ben@localhost', /domain name/],
-    ['ben@ifaxin.com.', /domain name/],
-    ['ben@ifaxin..com', /domain name/],
-    ['ben@-a.com', /domain name/],
-    ['ben@a-.com', /domain name/],
-    ['ben@a_b.com', /domain name/],
-    ['ben@if%61xin.com', /domain name/],
-    ['ben@ifaxin.com/x', /domain name/],
-    ['ben@１.２', /domain name/],
-    ['ben@a％41.com', /domain name/],
-    ['ben@a／b.com', /domain name/],
-    ['ben@a：80.com', /domain name/],
-    [`ben@${'a'.repeat(64)}.com`, /domain name/],
-    [`ben@${'a.'.repeat(127)}com`, /domain name/],
-    [`ben@${'ü'.repeat(60)}.com`, /domain name/],
+    ['ben@[192.0.2.1]', /domain name: an address literal/],
+    ['ben@192.0.2.1', /domain name: an IP address/],
+    ['ben@1.2', /domain name: an IP address/],
+    ['ben@ifaxin.0x7f.1', /domain name: an IP address/],
+    ['ben@localhost', /domain name of at least two labels/],
+    ['ben@ifaxin.com.', /Remove the dot at the end/],
+    ['ben@例子。测试。', /Remove the dot at the end/],
+    ['ben@ifaxin..com', /empty label/],
+    ['ben@.ifaxin.com', /empty label/],
+    ['ben@-a.com', /hyphen/],
+    ['ben@a-.com', /hyphen/],
+    ['ben@a_b.com', /letters, digits, hyphens/],
+    ['ben@if%61xin.com', /letters, digits, hyphens/],
+    ['ben@ifaxin.com/x', /letters, digits, hyphens/],
+    ['ben@１.２', /that DNS can hold/],
+    ['ben@a％41.com', /that DNS can hold/],
+    ['ben@a／b.com', /that DNS can hold/],
+    ['ben@a：80.com', /that DNS can hold/],
+    [`ben@${'a'.repeat(64)}.com`, /63 octets/],
+    [`ben@${'a.'.repeat(127)}com`, /253 octets/],
+    [`ben@${'ü'.repeat(60)}.com`, /that DNS can hold/],
     [`${'l'.repeat(65)}@ifaxin.com`, /64 octets/],
     [`${'l'.repeat(60)}@${'abcdefg.'.repeat(25)}com`, /254 octets/],
     ['张@ifaxin.com', /SMTPUTF8/],
@@ -103,7 +108,7 @@ describe('a mailbox', () => {
     ['=?utf-8?q?Ben?= <ben@ifaxin.com>', /plain Unicode/],
     [`${'n'.repeat(256)} <ben@ifaxin.com>`, /255 characters/],
     [`${'('.repeat(50)}ben@ifaxin.com`, /Simplify/],
-    [`"${'n'.repeat(400)}\\"" <ben@ifaxin.com>`, /Simplify/],
+    [`"${'n'.repeat(400)}\\"" x <ben@ifaxin.com>`, /Simplify/],
     [{ name: 'a\r\nBcc: x', address: 'ben@ifaxin.com' }, /control/, '/name'],
     [{ name: '=?utf-8?b?QmVu?=', address: 'ben@ifaxin.com' }, /plain Unicode/, '/name'],
     [{ name: '\udc00', address: 'ben@ifaxin.com' }, /lone surrogates/, '/name'],
@@ -111,7 +116,7 @@ describe('a mailbox', () => {
     [{ name: 'Ben', address: '<ben@ifaxin.com>' }, /alone/, '/address'],
     [{ name: 'Ben', address: 'a@b.example, c@d.example' }, /Give one address/, '/address'],
     [{ name: 'Ben', address: '张@ifaxin.com' }, /SMTPUTF8/, '/address'],
-    [{ name: 'Ben', address: 'ben@localhost' }, /domain name/, '/address'],
+    [{ name: 'Ben', address: 'ben@localhost' }, /two labels/, '/address'],
   ])('refused: %j', (input, problem, at = '') => {
     expect(parseMailbox(input)).toEqual({ problem: expect.stringMatching(problem), at });
   });
@@ -127,25 +132,33 @@ describe('a mailbox', () => {
     maxLength: 3,
   });
   const address = local.map((parts) => `${parts.join('.')}@ifaxin.com`);
+  const padded = address.map((addr) => `  ${addr} `);
   const named = fc
-    .tuple(fc.array(word, { minLength: 1, maxLength: 4 }), fc.constantFrom(' ', ''), address)
-    .map(([words, gap, addr]) => `${words.join(gap || ' ')}${gap}<${addr}>`);
+    .tuple(fc.array(word, { maxLength: 4 }), fc.constantFrom(' ', ''), address)
+    .map(([words, gap, addr]) => `${gap}${words.join(gap || ' ')}${gap}<${gap}${addr}${gap}>${gap}`);
   const quoted = fc
     .tuple(
-      fc.string({ unit: fc.constantFrom('a', ' ', ',', '<', '@', 'é', '.', '('), maxLength: 8 }),
+      fc.string({
+        unit: fc.constantFrom('a', ' ', ',', '<', '@', 'é', '.', '(', '\\\\', '\\"'),
+        maxLength: 8,
+      }),
       address,
     )
     .map(([name, addr]) => `"${name}" <${addr}>`);
 
   test('the short way says what the full parser says', () => {
     fc.assert(
-      fc.property(fc.oneof(address, named, quoted), (input) => {
+      fc.property(fc.oneof(address, padded, named, quoted), (input) => {
         const full = emailAddresses({ input, rfc6532: true, startAt: 'address' })?.addresses[0];
         const parsed = parseMailbox(input);
         if (full?.type !== 'mailbox') {
           expect(parsed).toHaveProperty('problem');
         } else if ('mailbox' in parsed) {
-          expect(parsed.mailbox).toEqual({ name: full.name ?? '', address: `${full.local}@${full.domain}` });
+          // The parser keeps the space around a part.
+          const [name = '', local = '', domain = ''] = [full.name, full.local, full.domain].map((part) =>
+            part?.trim(),
+          );
+          expect(parsed.mailbox).toEqual({ name, address: `${local}@${domain}` });
         } else {
           expect(parsed.problem).toMatch(/plain Unicode/);
         }

@@ -3,7 +3,10 @@
 import type { BaseIssue } from 'valibot';
 import type { FieldError } from './outcome.ts';
 
-/** Every error once, in the order they are found. */
+/** Errors in one answer: enough to mend a message, and bounded however much is wrong. */
+const MAX_ERRORS = 100;
+
+/** Every error once, in the order they are found: the first hundred. */
 export class FieldErrors {
   readonly list: FieldError[] = [];
   readonly #seen = new Set<string>();
@@ -12,8 +15,11 @@ export class FieldErrors {
   add(pointer: string, message: string): void {
     const key = `${pointer}\n${message}`;
     if (this.#seen.has(key)) return;
-    this.#seen.add(key);
-    this.list.push({ pointer, message });
+    if (this.list.length < MAX_ERRORS) {
+      this.#seen.add(key);
+      this.list.push({ pointer, message });
+    }
+    // Also of what is not listed any more, since the checks to come pass over what is faulty.
     for (let at = pointer; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) this.#faulty.add(at);
   }
 
@@ -63,7 +69,7 @@ function addUnknownFields(
   fields: readonly string[],
 ): void {
   const unknown = Object.keys(object).filter((key) => !fields.includes(key));
-  for (const key of unknown.slice(0, 100)) {
+  for (const key of unknown.slice(0, MAX_ERRORS)) {
     errors.add(owner + token(key), `Remove this field: the fields here are ${fields.join(', ')}.`);
   }
 }

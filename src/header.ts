@@ -50,12 +50,18 @@ export function headerNameProblem(name: string): string | null {
   return null;
 }
 
-// Holds message ids, where no encoded-word may stand.
-const IDS = /^(?:in-reply-to|references)$/i;
+// Fields of addresses, message ids, URLs, keywords and tokens. Encoding takes the whole value, and an
+// encoded-word may stand in none of these parts (RFC 2047 section 5).
+const STRUCTURED =
+  /^(?:.*-to|references|list-.*|archived-at|keywords|auto-submitted|precedence|importance|(?:x-)?priority|sensitivity|feedback-id)$/i;
 
 /** What is wrong with the value of a custom header; null where nothing is. */
 export function headerValueProblem(name: string, value: string): string | null {
   if (value.trim() === '') return 'Give the header a value, or remove it.';
-  if (IDS.test(name) && !ASCII.test(value)) return 'Use ASCII in this header: it holds message ids.';
-  return textProblem(value) ?? foldingProblem(value);
+  const problem = textProblem(value);
+  if (problem !== null) return problem;
+  if (STRUCTURED.test(name) && !ASCII.test(value)) {
+    return 'Use ASCII in this header, whose parts cannot be encoded; a name among them may be an RFC 2047 encoded-word.';
+  }
+  return foldingProblem(value);
 }

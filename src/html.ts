@@ -6,6 +6,7 @@
  */
 
 import { base64Problem, decodeBase64 } from './base64.ts';
+import { MAX_PARTS } from './message-schema.ts';
 import { isPictureType, PICTURE_TYPES, type PictureType, pictureProblem } from './picture.ts';
 
 /** A picture that stood in the HTML as a data URI. */
@@ -30,25 +31,31 @@ export interface ScannedHtml {
  * Finds `cid:` references in attribute values and in CSS `url(…)`, and takes the data-URI pictures out.
  *
  * @param taken Content-IDs that a new picture must not get
+ * @returns null where the HTML has more pictures of either kind than a message can carry
  */
-export function scanHtml(html: string, taken: ReadonlySet<string>): ScannedHtml {
+export function scanHtml(html: string, taken: ReadonlySet<string>): ScannedHtml | null {
   const references = new Set<string>();
   if (!/cid:|data:/i.test(html)) return { html, references, embedded: [], problems: [] };
 
   const dataUris: Attribute[] = [];
   for (const attribute of attributes(html)) {
-    const head = html.slice(attribute.start, Math.min(attribute.end, attribute.start + 100));
+    const head = html.slice(attribute.start, Math.min(attribute.end, attribute.start + MAX_REFERENCE));
     if (attribute.tag === 'img' && attribute.name === 'src' && /^\s*data:/i.test(head)) {
       dataUris.push(attribute);
     } else if (attribute.name.endsWith('srcset')) {
-      for (const candidate of html.slice(attribute.start, attribute.end).split(',')) {
-        addReference(candidate.trim().split(/\s/, 1)[0] as string, references);
+      for (const found of html.slice(attribute.start, attribute.end).matchAll(CANDIDATE)) {
+        addReference(found[1] as string, references);
+        if (references.size > MAX_PARTS) return null;
       }
-    } else if (/^\s*cid:/i.test(head)) {
-      addReference(html.slice(attribute.start, attribute.end).trim(), references);
+    } else {
+      addReference(head.trim(), references);
     }
+    if (references.size > MAX_PARTS) return null;
   }
-  for (const found of html.matchAll(CSS_URL)) addReference(found[1] as string, references);
+  for (const found of html.matchAll(CSS_URL)) {
+    addReference(found[1] as string, references);
+    if (references.size > MAX_PARTS) return null;
+  }
 
   const embedded = new Map<string, EmbeddedPicture>();
   const problems = new Set<string>();
@@ -60,6 +67,7 @@ export function scanHtml(html: string, taken: ReadonlySet<string>): ScannedHtml 
       problems.add(picture);
       continue;
     }
+    if (embedded.size > MAX_PARTS) return null;
     rewritten += `${html.slice(from, start)}cid:${picture.cid}`;
     from = end;
   }
@@ -112,7 +120,14 @@ function* attributes(html: string): Generator<Attribute> {
   }
 }
 
-const CSS_URL = /url\(\s*(?:(?:["']|&quot;|&#3[49];)\s*)?(cid:(?:(?!&quot;|&#3[49];)[^\s"')])+)/gi;
+/**
+ * What is read of a reference: more than a Content-ID of 200 characters can take, percent-encoded. The cut
+ * end of a longer one finds no image either, and a pattern over megabytes overflows the matcher's stack.
+ */
+const MAX_REFERENCE = 1000;
+const CSS_URL = /url\(\s*(?:(?:["']|&quot;|&#3[49];)\s*)?(cid:(?:(?!&quot;|&#3[49];)[^\s"')]){1,1000})/gi;
+/** The URL of an image candidate (HTML standard, section 4.8.4.2.1). */
+const CANDIDATE = /(?:^|,)\s*(cid:[^\s,]{1,1000})/gi;
 
 /** A URL that is `cid:` and an id without white space; anything else is prose. */
 function addReference(url: string, references: Set<string>): void {
@@ -132,10 +147,15 @@ function embed(
   embedded: Map<string, EmbeddedPicture>,
   cidOf: (number: number) => string,
 ): EmbeddedPicture | string {
-  const comma = uri.indexOf(',');
-  const [type, ...parameters] = uri.slice(0, comma).trim().slice('data:'.length).toLowerCase().split(';');
+  const comma = uri.slice(0, 200).indexOf(',');
+  const [type, ...parameters] = uri
+    .slice(0, Math.max(comma, 0))
+    .trim()
+    .slice('data:'.length)
+    .toLowerCase()
+    .split(';');
   const contentType = type === 'image/jpg' ? 'image/jpeg' : (type ?? '').trim();
-  if (comma === -1 || comma > 200 || !isPictureType(contentType)) {
+  if (comma === -1 || !isPictureType(contentType)) {
     return `Use one of ${PICTURE_TYPES.join(', ')} in <img src="data:…">, or link the picture by its URL.`;
   }
   if (parameters.pop()?.trim() !== 'base64')

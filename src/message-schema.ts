@@ -10,6 +10,12 @@ export const MAX_REPLY_TO = 3;
 export const MAX_PARTS = 100;
 export const MAX_HEADERS = 50;
 
+/** The message of an optional field. null is no way to say nothing, and some clients write it so. */
+const unlessNull =
+  (message: string) =>
+  ({ input }: v.BaseIssue<unknown>): string =>
+    input === null ? 'Leave this field out: null is no value here.' : message;
+
 export const MailboxSchema = v.union(
   [
     v.pipe(
@@ -21,7 +27,7 @@ export const MailboxSchema = v.union(
     v.strictObject({
       name: v.optional(
         v.pipe(
-          v.string('Give the name as a string.'),
+          v.string(unlessNull('Give the name as a string.')),
           v.maxLength(MAX_NAME, `Shorten the name to at most ${MAX_NAME} characters.`),
         ),
       ),
@@ -43,17 +49,18 @@ const mailboxes = (max: number, description: string) =>
           v.pipe(v.array(MailboxSchema), v.maxLength(max, `List at most ${max} addresses here.`)),
           ...MailboxSchema.options,
         ],
-        'Give a mailbox or a list of mailboxes.',
+        unlessNull('Give a mailbox or a list of mailboxes.'),
       ),
       v.description(description),
     ),
   );
 
-const filename = v.pipe(
-  v.string('Give the file name as a string.'),
-  v.minLength(1, 'Give a file name.'),
-  v.maxLength(255, 'Shorten the file name to at most 255 characters.'),
-);
+const filename = (message: v.ErrorMessage<v.StringIssue>) =>
+  v.pipe(
+    v.string(message),
+    v.minLength(1, 'Give a file name.'),
+    v.maxLength(255, 'Shorten the file name to at most 255 characters.'),
+  );
 
 const content = v.pipe(
   v.string('Give the bytes as base64 text.'),
@@ -73,18 +80,19 @@ export const InlineImageSchema = v.strictObject(
     ),
     contentType: v.picklist(PICTURE_TYPES, `Use one of ${PICTURE_TYPES.join(', ')}.`),
     content,
-    filename: v.optional(filename),
+    filename: v.optional(filename(unlessNull('Give the file name as a string.'))),
   },
   'Give an inline image: {"cid", "contentType", "content"}.',
 );
 
-// RFC 2045 section 5.1; of the parameter names those of RFC 2231 section 7, without its continuations.
+// RFC 2045 section 5.1, with spaces around the semicolons; of the parameter names those of RFC 2231 section 7,
+// without its continuations.
 const CONTENT_TYPE =
-  /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:; ?[\w!#$&^.+-]+=(?:[\w!#$%&'*+.^`{|}~-]+|"[\x20\x21\x23-\x5b\x5d-\x7e]*"))*$/;
+  /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?: *; *[\w!#$&^.+-]+=(?:[\w!#$%&'*+.^`{|}~-]+|"[\x20\x21\x23-\x5b\x5d-\x7e]*"))*$/;
 
 export const AttachmentSchema = v.strictObject(
   {
-    filename,
+    filename: filename('Give the file name as a string.'),
     contentType: v.pipe(
       v.string('Give the content type as a string.'),
       v.maxLength(255, 'Shorten the content type to at most 255 characters.'),
@@ -111,13 +119,13 @@ export const MessageSchema = v.pipe(
       ),
       text: v.optional(
         v.pipe(
-          v.string('Give the text as a string.'),
+          v.string(unlessNull('Give the text as a string.')),
           v.description('The plain text. text or html is needed; with both, clients choose.'),
         ),
       ),
       html: v.optional(
         v.pipe(
-          v.string('Give the HTML as a string.'),
+          v.string(unlessNull('Give the HTML as a string.')),
           v.description(
             'The HTML. Every "cid:" in it needs its inline image; <img src="data:…"> becomes an inline image.',
           ),
@@ -137,7 +145,7 @@ export const MessageSchema = v.pipe(
                 v.regex(/^[1-9][0-9]{0,15}$/, 'Give the label as a positive whole number, or its digits.'),
               ),
             ],
-            'Give the label as a positive whole number, or its digits.',
+            unlessNull('Give the label as a positive whole number, or its digits.'),
           ),
           v.description("The id of a SendCloud label, for the console's statistics."),
           v.examples([31337]),
@@ -145,13 +153,13 @@ export const MessageSchema = v.pipe(
       ),
       inlineImages: v.optional(
         v.pipe(
-          v.array(InlineImageSchema, 'Give a list of inline images.'),
+          v.array(InlineImageSchema, unlessNull('Give a list of inline images.')),
           v.maxLength(MAX_PARTS, `List at most ${MAX_PARTS} inline images.`),
         ),
       ),
       attachments: v.optional(
         v.pipe(
-          v.array(AttachmentSchema, 'Give a list of attachments.'),
+          v.array(AttachmentSchema, unlessNull('Give a list of attachments.')),
           v.maxLength(MAX_PARTS, `List at most ${MAX_PARTS} attachments.`),
         ),
       ),
@@ -163,7 +171,7 @@ export const MessageSchema = v.pipe(
               v.string('Give the header value as a string.'),
               v.maxLength(998, 'Shorten the header value to at most 998 characters.'),
             ),
-            'Give the headers as an object of strings.',
+            unlessNull('Give the headers as an object of strings.'),
           ),
           v.maxEntries(MAX_HEADERS, `Give at most ${MAX_HEADERS} headers.`),
           v.description('More headers, by name. Those that the gateway makes are refused.'),

@@ -7,7 +7,13 @@
  */
 
 import { safeParse } from 'valibot';
-import { type Mailbox, type MailboxInput, parseMailbox } from './address.ts';
+import {
+  type Mailbox,
+  type MailboxInput,
+  type ParserAllowance,
+  parseMailbox,
+  parserAllowance,
+} from './address.ts';
 import { base64Problem, decodeBase64 } from './base64.ts';
 import { addIssue, FieldErrors, token } from './field-errors.ts';
 import { encodedTextProblem, headerNameProblem, headerValueProblem } from './header.ts';
@@ -28,9 +34,6 @@ import { type PictureType, pictureProblem } from './picture.ts';
 
 export type { Mailbox } from './address.ts';
 export { MessageSchema } from './message-schema.ts';
-
-/** Errors in one answer: enough to mend a message, and bounded however much is wrong. */
-const MAX_ERRORS = 100;
 
 /** A picture inside the message. `cid` has no angle brackets. */
 interface InlineImage {
@@ -79,7 +82,7 @@ export function parseMessage(input: unknown): ParsedMessage {
   const shape = safeParse(MessageSchema, bounded, { abortPipeEarly: true });
   if (!shape.success) for (const issue of shape.issues) addIssue(errors, issue, '', fieldsAt);
   const message = resolve(bounded as MessageInput, errors);
-  return errors.list.length > 0 ? { errors: errors.list.slice(0, MAX_ERRORS) } : { message };
+  return errors.list.length > 0 ? { errors: errors.list } : { message };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -126,14 +129,15 @@ function fieldsAt(pointer: string): string[] {
  * the message is whole only where no error was found.
  */
 function resolve(input: MessageInput, errors: FieldErrors): Message {
-  const from = resolveMailboxes(input.from, '/from', errors)[0] as Mailbox;
-  const to = resolveMailboxes(input.to, '/to', errors);
-  const cc = resolveMailboxes(input.cc, '/cc', errors);
-  const bcc = resolveMailboxes(input.bcc, '/bcc', errors);
+  const allowance = parserAllowance();
+  const from = resolveMailboxes(input.from, '/from', allowance, errors)[0] as Mailbox;
+  const to = resolveMailboxes(input.to, '/to', allowance, errors);
+  const cc = resolveMailboxes(input.cc, '/cc', allowance, errors);
+  const bcc = resolveMailboxes(input.bcc, '/bcc', allowance, errors);
   if (isNone(input.to) && isNone(input.cc) && isNone(input.bcc)) {
     errors.add('/to', 'Add a recipient in to, cc or bcc.');
   }
-  const replyTo = resolveMailboxes(input.replyTo, '/replyTo', errors);
+  const replyTo = resolveMailboxes(input.replyTo, '/replyTo', allowance, errors);
   const subject = resolveHeaderText(input.subject, '/subject', errors);
   const text = resolveBody(input.text, '/text', errors);
   const html = resolveBody(input.html, '/html', errors);
@@ -164,6 +168,7 @@ const isNone = (list: unknown): boolean => list === undefined || (Array.isArray(
 function resolveMailboxes(
   input: MailboxInput | readonly MailboxInput[] | undefined,
   pointer: string,
+  allowance: ParserAllowance,
   errors: FieldErrors,
 ): Mailbox[] {
   if (input === undefined) return [];
@@ -172,7 +177,7 @@ function resolveMailboxes(
   for (const [index, one] of inputs.entries()) {
     const at = inputs === input ? `${pointer}/${index}` : pointer;
     if (!isMailboxInput(one, at, errors)) continue;
-    const parsed = parseMailbox(one);
+    const parsed = parseMailbox(one, allowance);
     if ('mailbox' in parsed) mailboxes.push(parsed.mailbox);
     else errors.add(at + parsed.at, parsed.problem);
   }
@@ -261,6 +266,8 @@ function resolveAttachments(attachments: MessageInput['attachments'], errors: Fi
   });
 }
 
+const TOO_MANY_PICTURES = `Use at most ${MAX_PARTS} inline images, those in data URIs included.`;
+
 /** Holds the HTML's `cid:` references and the inline images against each other. */
 function crossCheck(
   html: string | null,
@@ -286,9 +293,13 @@ function crossCheck(
     return null;
   }
   const scanned = scanHtml(html, cids);
+  if (scanned === null) {
+    if (list.length <= MAX_PARTS) errors.add('/html', TOO_MANY_PICTURES);
+    return null;
+  }
   for (const problem of scanned.problems) errors.add('/html', problem);
   if (list.length <= MAX_PARTS && list.length + scanned.embedded.length > MAX_PARTS) {
-    errors.add('/html', `Use at most ${MAX_PARTS} inline images, those in data URIs included.`);
+    errors.add('/html', TOO_MANY_PICTURES);
   }
   if (images === undefined || Array.isArray(images)) {
     for (const cid of scanned.references) {
@@ -314,7 +325,7 @@ function resolveHeaders(headers: MessageInput['headers'], errors: FieldErrors): 
   if (headers === undefined) return [];
   if (!isObject(headers)) {
     // The schema takes a list for an object.
-    errors.add('/headers', 'Give the headers as an object of strings.');
+    if (!errors.at('/headers')) errors.add('/headers', 'Give the headers as an object of strings.');
     return [];
   }
   const resolved: [string, string][] = [];
@@ -322,6 +333,8 @@ function resolveHeaders(headers: MessageInput['headers'], errors: FieldErrors): 
     const at = `/headers${token(name)}`;
     const nameProblem = headerNameProblem(name);
     if (nameProblem !== null) errors.add(at, nameProblem);
+    // A value that the schema found too long may be one of megabytes, and the checks below are for short ones.
+    if (errors.at(at)) continue;
     // The schema passes over keys like "constructor".
     const valueProblem =
       typeof value === 'string' ? headerValueProblem(name, value) : 'Give the header value as a string.';

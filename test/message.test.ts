@@ -102,12 +102,16 @@ describe('a message', () => {
     ['50 headers', { headers: Object.fromEntries(many(50, (i) => [`X-${i}`, 'x'])) }],
     ['a long subject', { subject: 'word '.repeat(199) }],
     ['a long subject without a space in Chinese', { subject: '张'.repeat(998) }],
+    [
+      'an encoded-word in a header of addresses',
+      { headers: { 'Errors-To': '=?utf-8?q?M=C3=BCller?= <a@ifaxin.com>' } },
+    ],
     ['a header with double quotes', { headers: { 'X-Data': '{"a":"b"}' } }],
     ['the largest label', { label: Number.MAX_SAFE_INTEGER }],
     ['the smallest label', { label: '1' }],
     [
       'a type with parameters',
-      { attachments: [{ ...file, contentType: 'text/csv;charset="utf-8"; header=present' }] },
+      { attachments: [{ ...file, contentType: 'text/csv ;charset="utf-8" ; header=present' }] },
     ],
   ])('may have %s', (_, input) => {
     expect(errorsOf({ ...base, ...input })).toEqual([]);
@@ -126,7 +130,20 @@ describe('refused', () => {
     ['empty bodies', { ...base, text: '', html: '' }, '/text', /Add text or html/],
     ['only empty lists of recipients', { ...base, to: [], cc: [], bcc: [] }, '/to', /Add a recipient/],
     ['a blank subject', { ...base, subject: ' ' }, '/subject', /blank/],
-    ['null for nothing', { ...base, cc: null }, '/cc', /mailbox or a list/],
+    ['null for nothing', { ...base, cc: null }, '/cc', /Leave this field out/],
+    ['null for no HTML', { ...base, html: null }, '/html', /Leave this field out/],
+    ['null for no text', { ...base, text: null }, '/text', /Leave this field out/],
+    ['null for no label', { ...base, label: null }, '/label', /Leave this field out/],
+    ['null for no headers', { ...base, headers: null }, '/headers', /Leave this field out/],
+    ['null for no attachments', { ...base, attachments: null }, '/attachments', /Leave this field out/],
+    ['null for no images', { ...base, inlineImages: null }, '/inlineImages', /Leave this field out/],
+    [
+      'null for no name',
+      { ...base, to: { name: null, address: 'b@ifaxin.com' } },
+      '/to/name',
+      /Leave this field out/,
+    ],
+    ['null for a required field', { ...base, subject: null }, '/subject', /as a string/],
     ['an unknown field', { ...base, 'a/b~c': 1 }, '/a~1b~0c', /Remove this field.*from, to/],
     [
       'an unknown field of an address',
@@ -510,12 +527,23 @@ describe('refused', () => {
       '/headers/X-A',
       /899/,
     ],
-    [
-      'message ids beyond ASCII',
-      { ...base, headers: { References: '<é@ifaxin.com>' } },
-      '/headers/References',
-      /ASCII/,
-    ],
+    ...[
+      'References',
+      'in-reply-to',
+      'Disposition-Notification-To',
+      'Return-Receipt-To',
+      'Errors-To',
+      'X-Confirm-Reading-To',
+      'List-Unsubscribe',
+      'List-Id',
+      'Keywords',
+      'X-Priority',
+    ].map((name): [string, unknown, string, RegExp] => [
+      `${name} beyond ASCII`,
+      { ...base, headers: { [name]: 'Müller <a@ifaxin.com>' } },
+      `/headers/${name}`,
+      /ASCII.*encoded-word/,
+    ]),
   ])('%s', (_, input, pointer, message) => {
     expect(errorsOf(input)).toEqual([[pointer, expect.stringMatching(message)]]);
   });
@@ -593,6 +621,28 @@ describe('refused', () => {
     const errors = errorsOf({ ...base, to: everywhere, cc: everywhere, attachments: everywhere });
     expect(errors).toHaveLength(100);
     expect(errorsOf(Object.fromEntries(many(500, (i) => [`field${i}`, i])))).toHaveLength(100);
+  });
+
+  test('as many references as pictures are allowed, and one error for more', () => {
+    const references = (count: number) => many(count, (i) => `<img src=cid:i${i}>`).join('');
+    expect(errorsOf({ ...base, html: references(100) })).toHaveLength(100);
+    for (const html of [
+      references(1_000_000),
+      `<img srcset="${many(500_000, (i) => `cid:i${i} 1x`).join(', ')}">`,
+      many(500_000, (i) => `url(cid:i${i})`).join(''),
+    ]) {
+      expect(errorsOf({ ...base, html })).toEqual([['/html', expect.stringMatching(/at most 100/)]]);
+    }
+  });
+
+  test('the full parser reads so much of a message, and no more', () => {
+    const hostile = many(100, () => 'a"b" '.repeat(63).trim());
+    const errors = errorsOf({ ...base, to: hostile, cc: hostile, bcc: hostile });
+    expect(errors.filter(([, message]) => !message.includes('"name": "Ben"'))).toHaveLength(10);
+    const comments = many(100, (i) => `Ben (no. ${i}) <ben@ifaxin.com>`);
+    expect(errorsOf({ ...base, to: comments })).toEqual([]);
+    const common = many(100, (i) => ` "Ben \\"${i}\\"" <${'ben'.repeat(10)}@ifaxin.com>`);
+    expect(errorsOf({ ...base, to: common, cc: common, bcc: common })).toEqual([]);
   });
 });
 
@@ -693,6 +743,58 @@ describe('pictures in data URIs', () => {
   test('elsewhere stay as they are', () => {
     const html = `<td style="background: url(${uri})"><a href="data:text/plain,x"><p>data:x</p>`;
     expect(parsed({ html })).toMatchObject({ html, embedded: 0 });
+  });
+});
+
+describe('text of megabytes ends', () => {
+  const pieces = [
+    'a',
+    ' ',
+    '<a',
+    '&quot',
+    '&quot;',
+    'url(cid:',
+    'cid:',
+    ',',
+    ';',
+    '=',
+    '/',
+    '"',
+    '%',
+    '\n',
+    'é',
+  ];
+  const heads = [
+    'url(',
+    'url(cid:',
+    '<',
+    '<a ',
+    '<a b =',
+    '<a b="cid:',
+    '<img src="data:',
+    '<img src="data:image/png;base64,',
+    '<img srcset="cid:',
+  ];
+  test.each(heads)('as HTML: %s', (head) => {
+    for (const piece of pieces) {
+      for (const tail of ['', '">'])
+        parseMessage({ ...base, html: head + piece.repeat(15_000_000 / piece.length) + tail });
+    }
+  });
+
+  test.each<[string, (text: string) => Json]>([
+    ['a header', (text) => ({ headers: { 'X-A': text, [text]: 'x' } })],
+    ['a mailbox', (text) => ({ to: text, cc: [text], replyTo: { name: text, address: text } })],
+    ['the subject', (text) => ({ subject: text })],
+    ['an attachment', (text) => ({ attachments: [{ filename: text, contentType: text, content: text }] })],
+    [
+      'an inline image',
+      (text) => ({ html: referring, inlineImages: [{ cid: text, contentType: text, content: text }] }),
+    ],
+  ])('as %s', (_, fields) => {
+    for (const piece of [...pieces, `${'a'.repeat(899)} `, '=?', '=?a?q?', 'a.', '-to']) {
+      expect(errorsOf({ ...base, ...fields(piece.repeat(15_000_000 / piece.length)) })).not.toEqual([]);
+    }
   });
 });
 

@@ -1,7 +1,8 @@
 /** From a message to what SMTP carries: the envelope, and the bytes between DATA and the final dot. */
 
 import MailComposer from 'nodemailer/lib/mail-composer';
-import type MimeNode from 'nodemailer/lib/mime-node';
+import * as mimeFuncs from 'nodemailer/lib/mime-funcs';
+import MimeNode from 'nodemailer/lib/mime-node';
 import * as quotedPrintable from 'nodemailer/lib/qp';
 import type { Message } from '../message.ts';
 
@@ -31,19 +32,14 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
     baseBoundary: crypto.randomUUID().replaceAll('-', '').slice(-16),
     text: message.text === null ? undefined : withCrlf(message.text),
     html: message.html === null ? undefined : withCrlf(message.html),
-    headers: message.headers.map(([key, value]) => ({ key, value: asWritten(value) })),
     attachments: [
-      ...message.inlineImages.map((image) => ({
-        ...image,
-        filename: image.filename ?? (false as const),
-        contentDisposition: 'inline',
-      })),
-      ...message.attachments.map((attachment) => ({ ...attachment, contentDisposition: 'attachment' })),
+      ...message.inlineImages.map((image) => ({ ...image, ...named('inline', image.filename) })),
+      ...message.attachments.map((file) => ({ ...file, ...named('attachment', file.filename) })),
     ],
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();
-  const parts: string[] = [];
+  const parts = message.headers.map(([name, value]) => `${headerField(name, value)}\r\n`);
   write(root, parts);
   const text = parts.join('');
   // All of it is ASCII by now (a test holds that), and UTF-8 would take four times as long to write it.
@@ -55,11 +51,25 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
 const withCrlf = (text: string): string => text.replace(/\r\n|\r|\n/g, '\r\n');
 
 /**
- * A header value of plain ASCII goes out as the caller wrote it. nodemailer would make an encoded-word of
- * any value with a double quote, which is right for prose and wrong for JSON or a quoted-string.
+ * A custom header, folded. A value of plain ASCII goes out as the caller wrote it: nodemailer would make an
+ * encoded-word of any value with a double quote, which is right for prose and wrong for JSON or a
+ * quoted-string, and it writes References and the case of names its own way.
  */
-const asWritten = (value: string) =>
-  /^[\x20-\x7e]*$/.test(value) ? { prepared: true, foldLines: true, value } : value;
+function headerField(name: string, value: string): string {
+  const isAscii = /^[\x20-\x7e]*$/.test(value);
+  return mimeFuncs.foldLines(`${name}: ${isAscii ? value : MimeNode.encodeHeaderValue(name, value)}`);
+}
+
+/**
+ * The file's name in the disposition alone, where RFC 2231 encodes it. nodemailer would also put it into a
+ * `name` parameter of the content type, and there as an encoded-word, which no parameter may hold (RFC 2047
+ * section 5).
+ */
+const named = (disposition: 'inline' | 'attachment', filename: string | null) => ({
+  filename: false as const,
+  contentDisposition:
+    filename === null ? disposition : `${disposition}; filename=${mimeFuncs.quoteString(filename)}`,
+});
 
 /**
  * Writes a node as `MimeNode.build` does, and without its streams: those take two thirds of the time of

@@ -127,6 +127,19 @@ describe('the structure', () => {
     expect(Buffer.from(mail.attachments[0]?.content as ArrayBuffer)).toEqual(PICTURES['image/gif']);
   });
 
+  test('a file has its name in the disposition alone, by RFC 2231', async () => {
+    const filename = `合同 "第1版" ${'ü'.repeat(60)}.pdf`;
+    const message = messageOf({
+      attachments: [{ ...file, filename, contentType: 'text/csv ; charset="utf-8"' }],
+    });
+    const text = textOf(message);
+    expect(text).toMatch(/^Content-Type: text\/csv; charset=utf-8\r$/m);
+    expect(text).toMatch(/^Content-Disposition: attachment;\r\n filename\*0\*=utf-8''%E5%90%88/m);
+    expect(text).not.toMatch(/name="?=\?/i);
+    const mail = await PostalMime.parse(text);
+    expect(mail.attachments).toMatchObject([{ filename }]);
+  });
+
   test('an attachment that is a picture or text stays an attachment', () => {
     const text = textOf(
       messageOf({
@@ -163,6 +176,45 @@ describe('the headers', () => {
       ['MIME-Version', '1.0'],
       ['Content-Type', 'text/plain; charset=utf-8'],
     ]);
+  });
+
+  // Of every header that a caller may give and nodemailer or a parser knows by name.
+  const custom = {
+    References: '<1@ifaxin.com>  <2@ifaxin.com> <"3 4"@ifaxin.com> (three)',
+    'In-Reply-To': '<1@ifaxin.com> <2@ifaxin.com>',
+    'List-Unsubscribe': '<https://ifaxin.com/u?a=1,2>, <mailto:u@ifaxin.com?subject="u">',
+    'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+    'List-Id': '"The news" <news.ifaxin.com>',
+    'List-Help': '<https://ifaxin.com/help>',
+    Precedence: 'bulk',
+    'Auto-Submitted': 'auto-generated; owner="a@ifaxin.com"',
+    Importance: 'high',
+    Priority: 'urgent',
+    'X-Priority': '1 (Highest)',
+    Sensitivity: 'Private',
+    'Disposition-Notification-To': '"Dyk, Ben" <ben@ifaxin.com>',
+    'Return-Receipt-To': '=?utf-8?q?M=C3=BCller?= <jm@ifaxin.com>',
+    'Errors-To': 'e@ifaxin.com',
+    'Feedback-ID': 'a:b:c:ifaxin',
+    'OTP-Token': '"1234"; origin="https://ifaxin.com"',
+    Organization: 'The "Ifaxin" \\ Company',
+    Comments: `=?no encoded-word ${'but words '.repeat(90).trim()}`,
+    Keywords: 'one, "two, three"',
+    'X-JSON': JSON.stringify({ a: ['"', '\\'], text: 'x '.repeat(200) }),
+    'X-Long': 'x'.repeat(899),
+    'x-sOME-cASE': 'kept',
+    'X-SMTPAPI-Not': 'x',
+    'Archived-At': '<https://ifaxin.com/a>',
+    [`X-${'n'.repeat(74)}`]: 'x',
+  };
+
+  test('of the caller arrive as they were written', async () => {
+    const { bytes } = compose(messageOf({ headers: custom }), ids);
+    const fields = headersOf(bytes.toString('latin1'));
+    expect(fields.slice(0, Object.keys(custom).length)).toEqual(Object.entries(custom));
+    const { headers } = await PostalMime.parse(bytes);
+    const read = new Map(headers.map(({ key, value }) => [key, value]));
+    for (const [name, value] of Object.entries(custom)) expect(read.get(name.toLowerCase())).toBe(value);
   });
 
   test('have no word of a blind copy', () => {
@@ -339,6 +391,12 @@ describe('whatever the message', () => {
   });
 
   test('the bytes are those that nodemailer itself builds', async () => {
+    // As `filename`, nodemailer would write it into the content type as well.
+    const disposition = (kind: string, filename: string | null) => ({
+      filename: false as const,
+      contentDisposition:
+        filename === null ? kind : `${kind}; filename="${filename.replace(/["\\]/g, '\\$&')}"`,
+    });
     const fixed = (text: string) => text.replace(/--_NmP-[0-9a-f]{16}/g, '--_NmP');
     const crlf = (text: string | null) => text?.replace(/\r\n|\r|\n/g, '\r\n');
     await fc.assert(
@@ -353,11 +411,8 @@ describe('whatever the message', () => {
           text: crlf(message.text),
           html: crlf(message.html),
           attachments: [
-            ...message.inlineImages.map((image) => ({
-              ...image,
-              filename: image.filename ?? (false as const),
-            })),
-            ...message.attachments.map((part) => ({ ...part, contentDisposition: 'attachment' })),
+            ...message.inlineImages.map((image) => ({ ...image, ...disposition('inline', image.filename) })),
+            ...message.attachments.map((part) => ({ ...part, ...disposition('attachment', part.filename) })),
           ],
         })
           .compile()

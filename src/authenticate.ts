@@ -46,7 +46,7 @@ export function createAuthenticator(options: {
   const failedLogins = new FailedLogins();
   /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
   const proofs = new Map<string, Proof>();
-  const findByToken = tokenFinder(accounts);
+  const findToken = tokenFinder(accounts);
 
   const prove = async ({ apiUser, apiKey }: Account, address: string): Promise<Failure | null> => {
     const digest = await sha256(`${apiUser}\0${apiKey}`);
@@ -94,11 +94,17 @@ export function createAuthenticator(options: {
   };
 
   const byToken = async (token: string, apiUser?: string): Promise<Caller | Failure> => {
-    const found = await findByToken(token);
-    if (!found || (apiUser !== undefined && !isSameApiUser(found.apiUser, apiUser))) {
+    const found = await findToken(token);
+    if (!found || (apiUser !== undefined && !isSameApiUser(found.account.apiUser, apiUser))) {
       return failure('unauthorized', 'This token is not known here.');
     }
-    return { account: found, ownKey: false };
+    if (found.ambiguous) {
+      return failure(
+        'unauthorized',
+        'The settings give this token to two accounts: whose it is, is not known.',
+      );
+    }
+    return { account: found.account, ownKey: false };
   };
 
   return {
@@ -122,31 +128,53 @@ export function createAuthenticator(options: {
   };
 }
 
-/** Finds the account of a token in constant time for tokens of one length. */
-function tokenFinder(accounts: readonly ConfiguredAccount[]) {
-  const known = accounts.flatMap((account) =>
-    account.tokens.map((token) =>
-      token.startsWith('sha256:')
-        ? { account, digest: token.slice(7).toLowerCase(), plain: null as string | null }
-        : { account, digest: null, plain: token },
-    ),
-  );
-  const hasDigests = known.some(({ digest }) => digest !== null);
+interface KnownToken {
+  readonly account: ConfiguredAccount;
+  readonly digest: string;
+  /** Null until it was seen, where the settings have the digest alone. */
+  plain: string | null;
+  /** Another account has it too, the one as it is and the other by its digest. */
+  readonly ambiguous: boolean;
+}
 
-  return async (token: string): Promise<ConfiguredAccount | null> => {
-    let found: ConfiguredAccount | null = null;
+/** Finds a token in constant time for tokens of one length. */
+function tokenFinder(accounts: readonly ConfiguredAccount[]) {
+  let known: Promise<KnownToken[]> | null = null;
+
+  return async (token: string): Promise<KnownToken | null> => {
+    known ??= knownTokens(accounts);
+    let found: KnownToken | null = null;
     // Every one is compared, so that the time says nothing about which one is near.
-    for (const { account, plain } of known) if (plain !== null && equal(plain, token)) found = account;
-    if (found || !hasDigests) return found;
+    for (const entry of await known) if (entry.plain !== null && equal(entry.plain, token)) found = entry;
+    if (found) return found;
+    const unseen = (await known).filter(({ plain }) => plain === null);
+    if (unseen.length === 0) return null;
     const presented = await sha256(token);
-    for (const entry of known) {
-      if (entry.digest === null || !equal(entry.digest, presented)) continue;
+    for (const entry of unseen) {
+      if (!equal(entry.digest, presented)) continue;
       // Seen once, a token is compared as it is: a digest costs more than the rest of the door.
       entry.plain = token;
-      found = entry.account;
+      found = entry;
     }
     return found;
   };
+}
+
+/** Here and not with the settings, which are read at once: Web Crypto takes its time for a digest. */
+async function knownTokens(accounts: readonly ConfiguredAccount[]): Promise<KnownToken[]> {
+  const tokens = await Promise.all(
+    accounts.flatMap((account) =>
+      account.tokens.map(async (token) =>
+        token.startsWith('sha256:')
+          ? { account, digest: token.slice(7), plain: null }
+          : { account, digest: await sha256(token), plain: token },
+      ),
+    ),
+  );
+  return tokens.map((token) => ({
+    ...token,
+    ambiguous: tokens.some(({ account, digest }) => account !== token.account && digest === token.digest),
+  }));
 }
 
 const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});

@@ -65,6 +65,8 @@ const ACCOUNT_SETTINGS = [
   'BASIC_AUTH',
 ] as const;
 
+const NOBODY = 'nobody could send without a token, unless BASIC_AUTH is on';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** True where no setting says who may send: then, outside production, Node starts its sandbox. */
@@ -110,13 +112,27 @@ const token = v.pipe(
     /^(?:sha256:[0-9a-fA-F]{64}|(?!sha256:)[A-Za-z0-9._~+/-]{16,}=*)$/,
     'expected bearer tokens of 16 or more of A-Z a-z 0-9 . _ ~ + / -, or sha256: and 64 hex digits',
   ),
+  v.transform((text) => (text.startsWith('sha256:') ? text.toLowerCase() : text)),
 );
 /** An address or a domain; compared in lower case. */
 const sender = v.pipe(
   v.string('expected a string'),
-  v.regex(/^(?:[^\s@]+@)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+$/, 'expected an address or a domain'),
+  v.regex(
+    /^(?:[^\s@]+@)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+$/,
+    'expected an address or a domain, in punycode where it is not ASCII',
+  ),
   v.toLowerCase(),
 );
+/** A host name (RFC 1123 section 2.1) or an IP address; which numbers are one the URL parser knows. */
+const host = (expected: string) => v.pipe(v.string(), v.check(isHost, expected));
+
+function isHost(text: string): boolean {
+  if (text.includes(':')) return /^[0-9A-Fa-f:.]+$/.test(text) && URL.canParse(`http://[${text}]`);
+  const labels = /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/;
+  // It reads 1.2.3 as 1.2.0.3, which nobody meant.
+  return labels.test(text) && URL.parse(`http://${text}`)?.hostname === text.toLowerCase();
+}
+
 const wholeJson = (least: number, most: number, expected: string) =>
   v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
 
@@ -180,17 +196,12 @@ const settings = (defaults: Defaults) =>
   v.object({
     SENDCLOUD_API_USER: v.optional(apiUser),
     SENDCLOUD_API_KEY: v.optional(apiKey),
-    GATEWAY_TOKENS: v.optional(list(token)),
+    GATEWAY_TOKENS: v.optional(v.pipe(list(token), v.minLength(1, 'expected at least one token'))),
     ACCOUNTS: v.optional(accountsJson),
     BASIC_AUTH: v.optional(v.picklist(['on', 'off'], 'expected on or off'), 'off'),
-    SMTP_HOST: v.optional(
-      v.pipe(v.string(), v.regex(/^[A-Za-z0-9.:-]+$/, 'expected a host name')),
-      'smtp.sendcloud.net',
-    ),
+    SMTP_HOST: v.optional(host('expected a host name or an IP address'), 'smtp.sendcloud.net'),
     SMTP_PORTS: v.optional(v.pipe(list(port), v.minLength(1, 'expected at least one port')), defaults.ports),
-    SMTP_SERVERNAME: v.optional(
-      v.pipe(v.string(), v.regex(/^[A-Za-z0-9.:-]+$/, 'expected the host name in the certificate')),
-    ),
+    SMTP_SERVERNAME: v.optional(host('expected the host name in the certificate')),
     SMTP_CONNECTIONS: v.optional(wholeNumber(1, 100), String(defaults.connections)),
     DEADLINE_MS: v.optional(wholeNumber(100, 600_000), '25000'),
     MAX_MESSAGE_BYTES: v.optional(wholeNumber(1024, 100_000_000), '16000000'),
@@ -229,9 +240,14 @@ export function parseConfig(environment: Environment, defaults: Defaults): Confi
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
   const value = parsed.output;
+  const accounts = accountsOf(value);
+  const basicAuth = value.BASIC_AUTH === 'on';
+  if (!basicAuth && accounts.every(({ tokens }) => tokens.length === 0)) {
+    throw new ConfigError([`ACCOUNTS: no account has tokens; ${NOBODY}`]);
+  }
   return {
-    accounts: accountsOf(value),
-    basicAuth: value.BASIC_AUTH === 'on',
+    accounts,
+    basicAuth,
     smtp: {
       host: value.SMTP_HOST,
       ports: value.SMTP_PORTS,
@@ -291,7 +307,7 @@ function combinationProblems(set: Environment): string[] {
     }
   } else if (set.SENDCLOUD_API_USER) {
     if (!set.GATEWAY_TOKENS && !basic) {
-      problems.push('GATEWAY_TOKENS: missing; nobody could send without a token, unless BASIC_AUTH is on');
+      problems.push(`GATEWAY_TOKENS: missing; ${NOBODY}`);
     }
   } else if (set.GATEWAY_TOKENS) {
     problems.push('SENDCLOUD_API_USER: missing, and needed with GATEWAY_TOKENS');

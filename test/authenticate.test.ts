@@ -1,5 +1,6 @@
 /** Who is asking, where upstream is asked about it: what the doors' own tests cannot bring about. */
 
+import { createHash } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import { createAuthenticator } from '../src/authenticate.ts';
 import type { Deliverer } from '../src/deliver.ts';
@@ -15,9 +16,11 @@ const ACCOUNT = {
   quota: 20_000,
 };
 
-function authenticator(answer: Deliverer['verify']) {
+const ACCOUNT_OF_ANOTHER = { ...ACCOUNT, apiUser: 'another', tokens: ['the-token-of-another'] };
+
+function authenticator(answer: Deliverer['verify'], accounts = [ACCOUNT]) {
   const verify = vi.fn(answer);
-  const options = { accounts: [ACCOUNT], basicAuth: true, quotaLimit: 20_000, deadlineMs: 1000, verify };
+  const options = { accounts, basicAuth: true, quotaLimit: 20_000, deadlineMs: 1000, verify };
   return { ...createAuthenticator(options), verify };
 }
 
@@ -38,6 +41,25 @@ describe('an own api_key', () => {
     for (let i = 0; i < 12; i++) await expect(apiKey('own', 'key', '192.0.2.1')).rejects.toThrow('a bug');
     broken = false;
     expect(await apiKey('own', 'key', '192.0.2.1')).toMatchObject({ ownKey: true });
+  });
+});
+
+describe('a gateway token', () => {
+  const digest = createHash('sha256').update(TOKEN).digest('hex');
+
+  it.each([
+    [[TOKEN], [`sha256:${digest}`]],
+    [[`sha256:${digest}`], [TOKEN]],
+  ])('of two accounts is taken for neither: %j, %j', async (...tokens) => {
+    const accounts = tokens.map((tokens, i) => ({ ...ACCOUNT, apiUser: `own-${i}`, tokens }));
+    const { token } = authenticator(async () => null, [...accounts, ACCOUNT_OF_ANOTHER]);
+    for (let i = 0; i < 2; i++) {
+      expect(await token(TOKEN)).toMatchObject({
+        code: 'unauthorized',
+        detail: expect.stringContaining('two accounts'),
+      });
+    }
+    expect(await token('the-token-of-another')).toMatchObject({ account: { apiUser: 'another' } });
   });
 });
 

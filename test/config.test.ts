@@ -126,12 +126,60 @@ describe('the settings', () => {
       { ACCOUNTS: '[{"apiUser":"b","apiKey":"k"},{"apiUser":"B","apiKey":"k"}]', BASIC_AUTH: 'on' },
       'ACCOUNTS',
     ],
+    [
+      'a token twice, but for the case of its digest',
+      {
+        ACCOUNTS: JSON.stringify([
+          { apiUser: 'a', apiKey: 'k', tokens: [`sha256:${'a'.repeat(64)}`] },
+          { apiUser: 'b', apiKey: 'k', tokens: [`sha256:${'A'.repeat(64)}`] },
+        ]),
+      },
+      'ACCOUNTS',
+    ],
     ['an unknown field', { ACCOUNTS: '[{"apiUser":"b","apiKey":"k","form":["x.com"]}]' }, 'ACCOUNTS.0.form'],
     ['a label in the api_user', { ...ACCOUNT, SENDCLOUD_API_USER: 'a#1' }, 'SENDCLOUD_API_USER'],
     ['an origin with a path', { ...ACCOUNT, CORS_ORIGINS: 'https://a.example.com/x' }, 'CORS_ORIGINS.0'],
     ['no ports', { ...ACCOUNT, SMTP_PORTS: ',' }, 'SMTP_PORTS'],
+    ['no tokens but commas', { ...ACCOUNT, GATEWAY_TOKENS: ' , ' }, 'GATEWAY_TOKENS'],
+    ['accounts without a token', { ACCOUNTS: '[{"apiUser":"b","apiKey":"k","tokens":[]}]' }, 'ACCOUNTS'],
   ])('refuse %s', (_, settings, name) => {
     expect(problems(settings).map((line) => line.split(':')[0])).toContain(name);
+  });
+
+  it('take accounts without a token where a caller may bring its own key', () => {
+    const settings = { ACCOUNTS: '[{"apiUser":"b","apiKey":"k"}]', BASIC_AUTH: 'on' };
+    expect(parse(settings).accounts).toHaveLength(1);
+  });
+
+  it.each(['smtp.sendcloud.net', 'localhost', 'mail-1', '192.0.2.1', '::1', '2001:db8::192.0.2.1'])(
+    'take the host %s',
+    (host) => {
+      expect(parse({ ...ACCOUNT, SMTP_HOST: host }).smtp).toMatchObject({ host, servername: host });
+    },
+  );
+
+  it.each([
+    ':::',
+    '1.2.3',
+    '256.1.1.1',
+    '0x7f.1',
+    '[::1]',
+    '::1%eth0',
+    'a..b',
+    '-a.example',
+    'a.example:587',
+    'a/b',
+  ])('refuse the host %s', (host) => {
+    for (const name of ['SMTP_HOST', 'SMTP_SERVERNAME']) {
+      expect(problems({ ...ACCOUNT, [name]: host })).toEqual([expect.stringMatching(`^${name}: expected`)]);
+    }
+  });
+
+  it('say how to write a sender that is not ASCII', () => {
+    const account = { apiUser: 'b', apiKey: 'k', tokens: ['a-token-for-the-tests'], from: ['münchen.de'] };
+    expect(problems({ ACCOUNTS: JSON.stringify([account]) })).toEqual([
+      expect.stringMatching(/^ACCOUNTS\.0\.from\.0: .*punycode/),
+    ]);
   });
 
   it('never make a limit of what is not a whole number', () => {

@@ -240,6 +240,11 @@ describe('the headers', () => {
   });
 });
 
+test.each(['a', ' ', '\n', 'é', '='])('a body of megabytes of %j is composed', (piece) => {
+  const body = piece.repeat(5_000_000);
+  expect(compose(messageOf({ text: body, html: body }), ids).size).toBeGreaterThan(10_000_000);
+});
+
 describe('whatever the message', () => {
   const special = fc.constantFrom(...' "\\=?_<>@,;:()[]%*\'.-ab');
   const words = fc.oneof(

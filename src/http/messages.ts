@@ -103,6 +103,8 @@ function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
       timing: { compose: performance.now() - start, lease: 0, draw: 0, send: 0 },
     });
 
+    if (signal.aborted)
+      return stop(failure('upstream-timeout', 'The deadline of the batch had passed already.'));
     const parsed = parseMessage(input);
     if ('errors' in parsed) return stop(invalidMessage(parsed.errors));
     const { message } = parsed;

@@ -33,8 +33,14 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
     text: message.text === null ? undefined : withCrlf(message.text),
     html: message.html === null ? undefined : withCrlf(message.html),
     attachments: [
-      ...message.inlineImages.map((image) => ({ ...image, ...named('inline', image.filename) })),
-      ...message.attachments.map((file) => ({ ...file, ...named('attachment', file.filename) })),
+      // A file's name goes into the disposition, by RFC 2231, and into the content type as well, where RFC 2047
+      // would not have it: QQ's webmail reads no other.
+      ...message.inlineImages.map((image) => ({
+        ...image,
+        filename: image.filename ?? (false as const),
+        contentDisposition: 'inline',
+      })),
+      ...message.attachments.map((file) => ({ ...file, contentDisposition: 'attachment' })),
     ],
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -59,17 +65,6 @@ function headerField(name: string, value: string): string {
   const isAscii = /^[\x20-\x7e]*$/.test(value);
   return mimeFuncs.foldLines(`${name}: ${isAscii ? value : MimeNode.encodeHeaderValue(name, value)}`);
 }
-
-/**
- * The file's name in the disposition alone, where RFC 2231 encodes it. nodemailer would also put it into a
- * `name` parameter of the content type, and there as an encoded-word, which no parameter may hold (RFC 2047
- * section 5).
- */
-const named = (disposition: 'inline' | 'attachment', filename: string | null) => ({
-  filename: false as const,
-  contentDisposition:
-    filename === null ? disposition : `${disposition}; filename=${mimeFuncs.quoteString(filename)}`,
-});
 
 /**
  * Writes a node as `MimeNode.build` does, and without its streams: those take two thirds of the time of

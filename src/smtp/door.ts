@@ -84,7 +84,8 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     cert: options.certificate.cert,
     key: options.certificate.key,
     minVersion: 'TLSv1.2',
-    banner: 'Postern',
+    // Not the name of the machine, which is nobody's business.
+    name: 'postern',
     size: maxMessageBytes,
     authMethods: ['LOGIN', 'PLAIN'],
     authRequiredMessage: '5.7.0 Authentication required: STARTTLS, then AUTH LOGIN or PLAIN',
@@ -178,7 +179,8 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     const start = performance.now();
     const incoming = new Incoming(stream, maxMessageBytes);
     const outcome = await forward(incoming, session).catch(internal);
-    const reply = replyOf(outcome);
+    const { flaw } = incoming;
+    const reply = outcome === flaw?.failure ? flaw.reply : replyOf(outcome);
     const { caller, label } = session.user as Sender;
     logOutcome(outcome, {
       apiUser: caller.account.apiUser,
@@ -220,7 +222,7 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
       firstOf(AbortSignal.timeout(deadlineMs), incoming.flawed),
     );
     // To upstream a flawed message was one that broke off.
-    return outcome.delivery === 'not-sent' && incoming.flaw ? incoming.flaw : outcome;
+    return outcome.delivery === 'not-sent' && incoming.flaw ? incoming.flaw.failure : outcome;
   }
 
   function logOutcome(outcome: Outcome, facts: Record<string, unknown>): void {

@@ -4,9 +4,14 @@ import { Transform, type TransformCallback } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { SMTPServerDataStream } from 'smtp-server';
 import { type Failure, failure } from '../outcome.ts';
+import { Lines } from './lines.ts';
+import { type Reply, replyOf } from './reply.ts';
 
-const CR = 0x0d;
-const LF = 0x0a;
+/** Why a message is not complete: for the log, and in the words for the client. */
+interface Flaw {
+  readonly failure: Failure;
+  readonly reply: Reply;
+}
 
 /**
  * The bytes of DATA, with transparency undone, read no faster than they are taken away. It ends only after the
@@ -14,13 +19,13 @@ const LF = 0x0a;
  * so that upstream is never told that a broken message is complete.
  */
 export class Incoming extends Transform {
-  /** Why the message is not complete; null as long as nothing is wrong. */
-  flaw: Failure | null = null;
+  /** Null as long as nothing is wrong. */
+  flaw: Flaw | null = null;
   readonly #source: SMTPServerDataStream;
   readonly #maxBytes: number;
   readonly #flawed = new AbortController();
+  readonly #lines = new Lines();
   #bytes = 0;
-  #endsInCr = false;
 
   constructor(source: SMTPServerDataStream, maxBytes: number) {
     super();
@@ -30,7 +35,8 @@ export class Incoming extends Transform {
     this.on('error', () => {});
     source.once('close', () => {
       if (source.readableEnded) return;
-      this.destroy(this.#fail('invalid-message', 'The client went away before the end of the message.'));
+      const detail = 'The client went away before the end of the message.';
+      this.destroy(this.#fail(failure('invalid-message', detail)));
     });
     source.pipe(this);
   }
@@ -60,29 +66,20 @@ export class Incoming extends Transform {
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#bytes += chunk.length;
+    const problem = this.#lines.problem(chunk);
     if (this.#bytes > this.#maxBytes) {
-      done(this.#fail('message-too-large', `The message has more than ${this.#maxBytes} bytes.`));
-    } else if (this.#bareCr(chunk)) {
-      done(this.#fail('invalid-message', 'A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF.'));
+      const detail = `The message has more than ${this.#maxBytes} bytes.`;
+      done(this.#fail(failure('message-too-large', detail)));
+    } else if (problem) {
+      done(this.#fail(failure('invalid-message', problem.text), problem));
     } else {
       done(null, chunk);
     }
   }
 
-  /** The SMTP client library would make a line end of it, in the middle of a header for instance. */
-  #bareCr(chunk: Buffer): boolean {
-    if (this.#endsInCr && chunk[0] !== LF) return true;
-    this.#endsInCr = chunk[chunk.length - 1] === CR;
-    const last = chunk.length - 1;
-    for (let at = chunk.indexOf(CR); at !== -1 && at < last; at = chunk.indexOf(CR, at + 1)) {
-      if (chunk[at + 1] !== LF) return true;
-    }
-    return false;
-  }
-
-  #fail(code: 'invalid-message' | 'message-too-large', detail: string): Error {
-    this.flaw ??= failure(code, detail);
+  #fail(failed: Failure, reply: Reply = replyOf(failed)): Error {
+    this.flaw ??= { failure: failed, reply };
     this.#flawed.abort();
-    return new Error(detail);
+    return new Error(failed.detail);
   }
 }

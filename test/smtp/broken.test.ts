@@ -131,7 +131,7 @@ describe.concurrent('a client in the midst of a message', { timeout: 60_000 }, (
       await client.ask('MAIL FROM:<support@ifaxin.com>');
       await client.ask('RCPT TO:<ben@ifaxin.com>');
       await client.ask('DATA');
-      return client.ask(`${'x'.repeat(size - 2)}\r\n.`);
+      return client.ask(`${'0123456\r\n'.repeat(size).slice(0, size - 2)}\r\n.`);
     };
     expect(await send(2000)).toMatch(/^250 /);
     expect(await send(2001)).toBe('552 5.3.4 Message too large');

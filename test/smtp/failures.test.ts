@@ -137,7 +137,12 @@ const CASES: Case[] = [
     upstream: says('dot', '550 Message too big!'),
     draws: 1,
   },
-  { name: 'a CR alone', code: 'invalid-message', delivery: { body: `${MESSAGE}a\rb\r\n` } },
+  {
+    name: 'a CR alone',
+    code: 'invalid-message',
+    delivery: { body: `${MESSAGE}a\rb\r\n` },
+    reply: '554 5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF',
+  },
 
   // Credentials and security of upstream.
   {

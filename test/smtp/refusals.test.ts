@@ -19,6 +19,14 @@ async function loggedIn(port: number, mail?: string): Promise<Client> {
 const MAIL = 'MAIL FROM:<support@ifaxin.com>';
 
 describe.concurrent('before the login', { timeout: 60_000 }, () => {
+  it('greets without the name of its machine', async () => {
+    await using door = await startDoor();
+    const client = new Client(door.smtpPort);
+    expect(await client.reply()).toBe('220 postern ESMTP');
+    expect(await client.ask('EHLO client.example')).toMatch(/^250-postern /);
+    client.destroy();
+  });
+
   it('announces what it has, and AUTH only where it is safe', async () => {
     await using door = await startDoor();
     const client = new Client(door.smtpPort);

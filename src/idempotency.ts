@@ -14,7 +14,7 @@ export type IdempotencyState =
   | { readonly state: 'lost' }
   | { readonly state: 'mismatch' };
 
-/** The store cannot be asked, and the setting says to refuse rather than to go on alone. */
+/** The store cannot tell whether a key is fresh, so nothing may be sent under it. */
 export class IdempotencyUnavailable extends Error {
   override name = 'IdempotencyUnavailable';
 }

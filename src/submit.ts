@@ -77,7 +77,7 @@ export function createSubmit(options: {
     const key = storeKey(submission.caller.account.apiUser, submission.idempotency);
     const found = await begin(key, submission.idempotency.fingerprint);
     if (!found) {
-      const detail = 'The store of idempotency keys does not answer; nothing was sent.';
+      const detail = 'The store of idempotency keys cannot take this one now; nothing was sent.';
       return withoutSending(failure('quota-unavailable', detail, { retryAfterMs: 1000 }));
     }
     switch (found.state) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { IdempotencyUnavailable } from '../../src/idempotency.ts';
 import { createMemoryIdempotency } from '../../src/memory/idempotency.ts';
 import { idempotencyContract } from '../contract/idempotency.ts';
 
@@ -37,7 +38,7 @@ describe('idempotency in process', () => {
     const fill = async () => {
       for (; leased < 200_000; leased++) await store.begin(`k${leased}`, 'print', 30_000);
     };
-    await expect(fill()).rejects.toThrow('in flight');
+    await expect(fill()).rejects.toThrow(IdempotencyUnavailable);
     expect(leased).toBeGreaterThan(100_000);
     expect(await store.begin('k0', 'print', 30_000)).toMatchObject({ state: 'busy' });
   });

@@ -27,7 +27,8 @@ export class QuotaUnavailable extends Error {
 }
 
 /**
- * One window per api_user, labels and doors together.
+ * One window per api_user, labels and doors together. An api_user is the same in upper and lower case: should
+ * upstream not mind it, another spelling must not be another window.
  *
  * Every method rejects with {@link QuotaUnavailable} when the store is away and must not be replaced.
  */

@@ -17,7 +17,7 @@ const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
 };
 
 /** Failures by status that an operation may answer with, beside those of every authenticated one. */
-const AUTHENTICATED: FailureCode[] = ['unauthorized', 'too-many-failed-logins', 'internal'];
+const AUTHENTICATED: FailureCode[] = ['unauthorized', 'too-many-failed-logins', 'internal', 'overloaded'];
 const SENDING: FailureCode[] = [
   ...AUTHENTICATED,
   'invalid-request',
@@ -35,7 +35,6 @@ const SENDING: FailureCode[] = [
   'upstream-insecure',
   'upstream-unreachable',
   'upstream-busy',
-  'overloaded',
   'quota-unavailable',
   'upstream-timeout',
   'outcome-unknown',
@@ -138,7 +137,7 @@ const idempotencyKey = {
   in: 'header',
   required: false,
   description:
-    'Kept 24 hours for each api_user: a finished request is replayed, one in flight answers 409, another body 422.',
+    'Bare, or quoted where it has a comma. Kept 24 hours for each api_user: a finished request is replayed, one in flight answers 409, another body 422.',
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 

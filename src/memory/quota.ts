@@ -26,10 +26,11 @@ export function createMemoryQuota(options: MemoryQuotaOptions): Quota {
 
   function windowOf(apiUser: string, time: number): ExactWindow {
     forgetIdle(time);
-    const known = windows.get(apiUser);
+    const key = apiUser.toLowerCase();
+    const known = windows.get(key);
     if (known !== undefined) return known;
     const window = new ExactWindow(options);
-    windows.set(apiUser, window);
+    windows.set(key, window);
     return window;
   }
 
@@ -40,7 +41,9 @@ export function createMemoryQuota(options: MemoryQuotaOptions): Quota {
     },
 
     async peek(apiUser, limit) {
-      return windows.get(apiUser)?.peek(now(), limit) ?? { limit, remaining: limit, resetMs: 0 };
+      return (
+        windows.get(apiUser.toLowerCase())?.peek(now(), limit) ?? { limit, remaining: limit, resetMs: 0 }
+      );
     },
 
     async close(apiUser, ms) {

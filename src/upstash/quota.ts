@@ -60,7 +60,7 @@ export function createUpstashQuota({ redis, ...window }: UpstashQuotaOptions): Q
 }
 
 /** In braces: a cluster keeps all keys of one api_user in one slot. */
-const tagged = (apiUser: string): string => `{${apiUser}}`;
+const tagged = (apiUser: string): string => `{${apiUser.toLowerCase()}}`;
 
 /** The key that `@upstash/ratelimit` makes of the same identifier. */
 const keyOf = (apiUser: string): string => `${PREFIX}:${tagged(apiUser)}`;

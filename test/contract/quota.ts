@@ -38,6 +38,13 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     });
   });
 
+  test('an api_user is the same in upper and lower case', async () => {
+    await quota.draw('Ifaxin', 10, 4);
+    expect((await quota.draw('ifaxin', 10)).remaining).toBe(5);
+    await quota.close('IFAXIN', 1000);
+    expect((await quota.peek('Ifaxin', 10)).remaining).toBe(0);
+  });
+
   test('a draw costs one call unless it says otherwise', async () => {
     expect((await quota.draw('u', 10)).remaining).toBe(9);
     expect((await quota.draw('u', 10, 4)).remaining).toBe(5);

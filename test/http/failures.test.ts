@@ -366,6 +366,19 @@ describe.concurrent('a failure', { timeout: 60_000 }, () => {
     });
   }
 
+  it('536 for one recipient and 550 for the other is the quota, and no verdict on the message', async () => {
+    const faults = [
+      { at: 'rcpt', address: 'a@ifaxin.com', do: { reply: '536 frequency limited' } },
+      { at: 'rcpt', address: 'b@ifaxin.com', do: { reply: '550 no' } },
+    ] as const;
+    await using postern = await startPostern({}, { faults });
+    const response = await postern.send({ ...MESSAGE, to: ['a@ifaxin.com', 'b@ifaxin.com'] });
+    expect(await response.json()).toMatchObject({
+      code: 'quota-exceeded',
+      rejected: [{ code: 536 }, { code: 550 }],
+    });
+  });
+
   it('nothing listens: upstream-unreachable', async () => {
     const vacant = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => vacant.once('listening', resolve));

@@ -443,7 +443,9 @@ function refusalPhase(error: SmtpError, progress: Progress): Phase {
 function refusal(smtp: SmtpReply, rejected: readonly Rejection[]): Failure {
   const { code, phase, response } = smtp;
   const more = { smtp, ...(rejected.length > 0 ? { rejected } : {}) };
-  if (code === 536) return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
+  if (code === 536 || rejected.some((one) => one.code === 536)) {
+    return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
+  }
   if (code < 500) return busy('Upstream deferred the message; it was not sent.', smtp, more);
   if (phase === 'mail' && (code === 530 || code === 535)) {
     return failure('upstream-credentials', 'Upstream no longer knows the login of this session.', more);

@@ -89,6 +89,7 @@ interface ClosureRow {
 
 /** The quota as one object per api_user. Rejects with QuotaUnavailable when an object cannot be reached. */
 export function createDurableQuota(objects: DurableObjectNamespace<RemoteWindow>): Quota {
+  const objectOf = (apiUser: string): RemoteWindow => objects.getByName(apiUser.toLowerCase());
   const reached = async <T>(call: Promise<T>): Promise<T> => {
     try {
       return await call;
@@ -99,12 +100,12 @@ export function createDurableQuota(objects: DurableObjectNamespace<RemoteWindow>
   return {
     async draw(apiUser, limit, cost = 1) {
       assertCost(cost, limit);
-      return reached(objects.getByName(apiUser).draw(limit, cost));
+      return reached(objectOf(apiUser).draw(limit, cost));
     },
-    peek: (apiUser, limit) => reached(objects.getByName(apiUser).peek(limit)),
+    peek: (apiUser, limit) => reached(objectOf(apiUser).peek(limit)),
     async close(apiUser, ms) {
       assertClosure(ms);
-      return reached(objects.getByName(apiUser).close(ms));
+      return reached(objectOf(apiUser).close(ms));
     },
   };
 }

@@ -21,7 +21,7 @@ const SECTIONS = [
   },
   {
     title: 'The same on each runtime',
-    note: 'Five logins, each cold once and then warm four times; medians. workerd and Lambda run inside their local tools, which take the time of the last column from every request.',
+    note: 'Five logins, each cold once and then warm four times; medians, and how much of it was within the gateway (Server-Timing). workerd and Lambda run inside their local tools, which take the time of the last column from every request.',
     measure: measureRuntimes,
   },
   {

@@ -7,18 +7,22 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { type Duplex, Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
 import { type Login, loginName } from '../../account.ts';
 import { type Content, type Envelope, type Fault, final, retryable } from '../../deliver.ts';
+import { type Accepted, type Failure, failure } from '../../outcome.ts';
+import { Body, type Progress } from './body.ts';
 import {
-  type Accepted,
-  type Failure,
-  failure,
-  type Phase,
-  type Rejection,
-  type SmtpReply,
-} from '../../outcome.ts';
+  loginFault,
+  OUT_OF_STEP,
+  openingFault,
+  refusal,
+  refusalPhase,
+  rejection,
+  type SmtpError,
+  sessionRefused,
+  unreachable,
+} from './faults.ts';
 import { emailIds, parseQueueId, parseReply, replyCode } from './reply.ts';
 
 /** Upstream's address, and what its certificate must say. */
@@ -47,27 +51,8 @@ export interface Connection {
   close(): void;
 }
 
-/** The fields that nodemailer's errors carry. */
-interface SmtpError extends Error {
-  code?: string;
-  originalCode?: string;
-  command?: string;
-  response?: string;
-  responseCode?: number;
-  rejectedErrors?: readonly RecipientError[];
-}
-interface RecipientError {
-  readonly message: string;
-  readonly recipient?: string | undefined;
-  readonly response?: string | undefined;
-  readonly responseCode?: number | undefined;
-}
-
 /** SMTPConnection's own timers stand back: the deadline's AbortSignal decides. */
 const NEVER_MS = 24 * 60 * 60 * 1000;
-
-/** How much of a message is handed to the socket at a time, in bytes. */
-const CHUNK = 64 * 1024;
 
 /**
  * Opens a session and logs in.
@@ -115,7 +100,7 @@ export async function openConnection(
   if (connected) {
     const upgrading = smtp.upgrading === true;
     smtp.close();
-    return openingFault(connected, upstream, port, upgrading);
+    return openingFault(connected, `${upstream.host}:${port}`, upgrading);
   }
   const credentials = { user: loginName(login), pass: login.apiKey };
   const loggedIn = await session.step(
@@ -143,7 +128,7 @@ function openSocket(host: string, port: number, signal: AbortSignal): Promise<So
       settle(retryable(failed));
     };
     const onConnect = () => settle(socket);
-    const onError = (error: Error) => fail(unreachable(host, port, error));
+    const onError = (error: Error) => fail(unreachable(`${host}:${port}`, error));
     const onAbort = () => fail(failure('upstream-timeout', `${host}:${port} did not answer in time.`));
     socket.once('connect', onConnect).once('error', onError);
     if (signal.aborted) onAbort();
@@ -163,7 +148,7 @@ export async function readGreeting(
     const smtp = parseReply(await firstLine(socket, signal), 'greeting');
     return smtp.code === 220 ? null : sessionRefused(`${upstream.host}:${port}`, smtp);
   } catch (error) {
-    return unreachable(upstream.host, port, error as Error);
+    return unreachable(`${upstream.host}:${port}`, error as Error);
   } finally {
     socket.on('error', () => {}).end('QUIT\r\n');
     setTimeout(() => socket.destroy(), 1000);
@@ -338,8 +323,6 @@ class AuthenticatedConnection implements Connection {
   }
 }
 
-const OUT_OF_STEP = 'Upstream answered what belongs to no command; nothing was sent.';
-
 /** Upstream's 250 to the dot; null for any other answer, or one that came before the dot was written. */
 function acceptedOf(info: SMTPConnection.SentMessageInfo | null, progress: Progress): Accepted | null {
   if (!info || progress !== 'ended' || replyCode(info.response) !== 250) return null;
@@ -357,164 +340,3 @@ function acceptedOf(info: SMTPConnection.SentMessageInfo | null, progress: Progr
 /** An answer that SMTPConnection took for success and that is none. */
 const answerOf = (info: SMTPConnection.SentMessageInfo | null): SmtpError =>
   Object.assign(new Error('No 250'), { response: info?.response ?? '' });
-
-/**
- * How far a message is: `unread` until 354 has come, `uninvited` where something else came in its place, `ended`
- * from the moment the final dot may be written.
- */
-type Progress = 'unread' | 'uninvited' | 'reading' | 'ended';
-
-/** The message on its way out, which knows how far it is. */
-class Body extends Readable {
-  progress: Progress = 'unread';
-  readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
-  readonly #corked: Duplex | null;
-  readonly #isInvited: () => boolean;
-
-  /** @param isInvited - whether upstream's last reply was 354; asked once, before anything is read */
-  constructor(content: Content, socket: Duplex | null, isInvited: () => boolean) {
-    super({ highWaterMark: CHUNK });
-    const whole = content instanceof Uint8Array;
-    this.#chunks = whole ? slices(content) : content[Symbol.asyncIterator]();
-    // A message of one chunk and its dot leave together: one TLS record and one system call fewer.
-    this.#corked = whole && content.length <= CHUNK ? socket : null;
-    this.#isInvited = isInvited;
-    // Before any pipe's own listener, so that the phase is set when the dot is written.
-    this.once('end', () => {
-      this.progress = 'ended';
-      setImmediate(() => this.#corked?.uncork());
-    });
-  }
-
-  override async _read(): Promise<void> {
-    try {
-      if (this.progress === 'unread' && !(await this.#begin())) return;
-      const { value, done } = await this.#chunks.next();
-      this.push(done ? null : value);
-    } catch (error) {
-      this.destroy(error as Error);
-    }
-  }
-
-  /**
-   * SMTPConnection takes any 2xx to DATA for 354: then a message would be read as commands. And what came with
-   * the 354 was said before the message: it is heard before the dot can make an answer of it.
-   */
-  async #begin(): Promise<boolean> {
-    if (!this.#isInvited()) {
-      this.progress = 'uninvited';
-      throw new Error('DATA was not answered with 354');
-    }
-    await new Promise((resolve) => setImmediate(resolve));
-    if (this.destroyed) return false;
-    this.progress = 'reading';
-    this.#corked?.cork();
-    return true;
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // Tells a stream's producer that nobody reads any more.
-    Promise.resolve(this.#chunks.return?.()).then(
-      () => done(error),
-      () => done(error),
-    );
-  }
-}
-
-function* slices(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += CHUNK) yield bytes.subarray(start, start + CHUNK);
-}
-
-const rejection = (error: RecipientError) => ({
-  address: error.recipient ?? '',
-  code: error.responseCode ?? 0,
-  response: error.response ?? error.message,
-});
-
-/** Where upstream said no, from what was running. */
-function refusalPhase(error: SmtpError, progress: Progress): Phase {
-  if (progress === 'ended') return 'dot';
-  if (progress === 'reading') return 'data';
-  if (error.command === 'MAIL FROM') return 'mail';
-  return error.command === 'RCPT TO' ? 'rcpt' : 'data';
-}
-
-/** Upstream's 4xx or 5xx within a transaction, by its code. */
-function refusal(smtp: SmtpReply, rejected: readonly Rejection[]): Failure {
-  const { code, phase, response } = smtp;
-  const more = { smtp, ...(rejected.length > 0 ? { rejected } : {}) };
-  if (code === 536 || rejected.some((one) => one.code === 536)) {
-    return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
-  }
-  if (code < 500) return busy('Upstream deferred the message; it was not sent.', smtp, more);
-  if (phase === 'mail' && (code === 530 || code === 535)) {
-    return failure('upstream-credentials', 'Upstream no longer knows the login of this session.', more);
-  }
-  // At RCPT a 552 is about the mailbox. By its text as well: Haraka says 550 for what RFC 1870 has 552.
-  if (phase !== 'rcpt' && (code === 552 || /^550[ -].*message too big/i.test(response))) {
-    return failure('message-too-large', 'Upstream says that the message is too large.', more);
-  }
-  if (phase === 'rcpt') return failure('recipients-refused', 'Upstream refused every recipient.', more);
-  return failure('message-refused', 'Upstream refused the message; it was not sent.', more);
-}
-
-/** Upstream's 4xx says no time; half a minute is what its own deferrals take at least. */
-const busy = (detail: string, smtp: SmtpReply, more: Partial<Failure> = {}): Failure =>
-  failure('upstream-busy', detail, { retryAfterMs: 30_000, ...more, smtp });
-
-const unreachable = (host: string, port: number, error: SmtpError): Failure =>
-  failure(
-    'upstream-unreachable',
-    `${host}:${port} cannot be reached (${error.originalCode ?? error.code ?? 'closed'}).`,
-  );
-
-/** Between TCP's connect and a session that is secured and ready for AUTH. */
-function openingFault(error: SmtpError, upstream: Upstream, port: number, upgrading: boolean): Fault {
-  const at = `${upstream.host}:${port}`;
-  if (error.code === 'ABORT') {
-    return retryable(failure('upstream-timeout', `${at} did not answer in time.`));
-  }
-  if (error.response) {
-    return final(sessionRefused(at, parseReply(error.response, openingPhase(error))));
-  }
-  // Closed or reset amid the handshake is a lost connection; whatever else TLS said is about trust.
-  const cause = error.originalCode ?? error.code ?? '';
-  if (upgrading && !['ETLS', 'ECONNRESET', 'EPIPE', ''].includes(cause)) {
-    return final(failure('upstream-insecure', `${at} offers no trustworthy TLS (${cause}).`));
-  }
-  return retryable(unreachable(upstream.host, port, error));
-}
-
-function openingPhase(error: SmtpError): Phase {
-  if (error.command === 'STARTTLS') return 'starttls';
-  return error.command === 'EHLO' ? 'ehlo' : 'greeting';
-}
-
-/** Upstream will not have this session, or not securely. */
-function sessionRefused(at: string, smtp: SmtpReply): Failure {
-  const detail = `${at} refused the session.`;
-  if (smtp.code === 536) return failure('quota-exceeded', detail, { smtp });
-  if (smtp.phase === 'starttls') return failure('upstream-insecure', detail, { smtp });
-  if (smtp.code >= 500) return failure('upstream-unreachable', detail, { smtp });
-  if (smtp.code >= 400) return busy(detail, smtp);
-  return failure('upstream-unreachable', `${at} does not speak SMTP as it should.`, { smtp });
-}
-
-/** AUTH LOGIN went wrong. */
-function loginFault(error: SmtpError, login: Login): Fault {
-  if (error.code === 'ABORT') {
-    return retryable(failure('upstream-timeout', 'Upstream did not answer the login in time.'));
-  }
-  if (error.response === undefined) {
-    return retryable(failure('upstream-unreachable', 'Upstream closed the connection at the login.'));
-  }
-  const smtp = parseReply(error.response, 'auth');
-  if (smtp.code === 536) {
-    return final(failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp }));
-  }
-  if (smtp.code < 400) return final(failure('upstream-unreachable', OUT_OF_STEP, { smtp }));
-  if (smtp.code < 500) return final(busy('Upstream cannot take the login now.', smtp));
-  const label = login.label === null ? '' : `, or the label ${login.label} does not exist`;
-  const detail = `Upstream refused the login ${loginName(login)}: the api_key is wrong${label}.`;
-  return final(failure('upstream-credentials', detail, { smtp }));
-}

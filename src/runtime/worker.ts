@@ -55,6 +55,7 @@ function openGateway(env: Environment): Fetch {
         connections,
         objects: env.DELIVERY,
         remainingMs: deadline.remainingMs,
+        log,
       })
     : createSingleDeliverer(config, stores.quota);
   const { app } = createGateway(config, {

@@ -3,6 +3,7 @@
 import type { DurableObjectNamespace } from 'cloudflare:workers';
 import { expect, test, vi } from 'vitest';
 import type { Delivered, Delivery } from '../../src/deliver.ts';
+import { createLog } from '../../src/log.ts';
 import type { RemoteDelivery } from '../../src/runtime/cloudflare/bindings.ts';
 import { createRemoteDeliverer } from '../../src/runtime/cloudflare/delivery.ts';
 
@@ -19,6 +20,8 @@ const signal = new AbortController().signal;
 
 /** A deliverer whose objects do `work`, and the names of those it asked. */
 function remote(work: () => Promise<Delivered>) {
+  const lines: string[] = [];
+  const log = createLog('info', (line) => lines.push(line));
   const asked: string[] = [];
   const objects: DurableObjectNamespace<RemoteDelivery> = {
     getByName: (name) => {
@@ -26,8 +29,9 @@ function remote(work: () => Promise<Delivered>) {
       return { deliver: work, verify: async () => work().then(() => null) };
     },
   };
-  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, remainingMs: () => 1000 });
-  return { deliverer, asked };
+  const remainingMs = () => 1000;
+  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, remainingMs, log });
+  return { deliverer, asked, lines };
 }
 
 const failing = (marks: object) => remote(() => Promise.reject(Object.assign(new Error('broken'), marks)));
@@ -41,13 +45,15 @@ test('an object that never began has sent nothing', async () => {
   expect(await deliverer.verify(DELIVERY.login, signal)).toMatchObject({ code: 'overloaded' });
 });
 
-test('an object that ended amid its work may have sent the message', async () => {
-  const { deliverer } = failing({});
+test('an object that ended amid its work may have sent the message, and the log says how it ended', async () => {
+  const { deliverer, lines } = failing({});
   expect((await deliverer.deliver(DELIVERY, signal)).outcome).toMatchObject({
     code: 'outcome-unknown',
     delivery: 'unknown',
   });
   expect(await deliverer.verify(DELIVERY.login, signal)).toMatchObject({ code: 'upstream-unreachable' });
+  const told = { level: 'error', event: 'a delivery object was lost', error: 'Error: broken' };
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([told, told]);
 });
 
 test('a bug in the object is a bug', async () => {

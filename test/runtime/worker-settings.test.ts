@@ -27,6 +27,13 @@ test('port 25 is refused, told beside everything else that is wrong', () => {
   ]);
 });
 
+test('a message that no call to a Durable Object takes is refused', () => {
+  expect(readSettings({ BASIC_AUTH: 'on', MAX_MESSAGE_BYTES: 30_000_000 }).maxMessageBytes).toBe(30_000_000);
+  expect(problemsOf({ BASIC_AUTH: 'on', MAX_MESSAGE_BYTES: '30000001' })).toEqual([
+    'MAX_MESSAGE_BYTES: at most 30000000 on Workers, since a call to a Durable Object takes 32 MiB',
+  ]);
+});
+
 test('variables of wrangler.toml may be numbers and arrays, and bindings are no settings', () => {
   const accounts = [{ apiUser: 'u', apiKey: 'k', tokens: ['a-token-of-sixteen-characters'] }];
   const config = readSettings({

@@ -6,7 +6,7 @@
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import { type Login, loginName } from '../../account.ts';
 import { createDeliverer, type Delivered, type Deliverer, type Delivery } from '../../deliver.ts';
-import { createLog } from '../../log.ts';
+import { createLog, type Log } from '../../log.ts';
 import { createPool } from '../../mail/relay/pool.ts';
 import { type Failure, failure } from '../../outcome.ts';
 import type { RemoteDelivery } from './bindings.ts';
@@ -52,8 +52,9 @@ export function createRemoteDeliverer(options: {
   /** Most connections per login and object. */
   connections: number;
   remainingMs: () => number;
+  log: Log;
 }): Deliverer {
-  const { objects, shards, connections, remainingMs } = options;
+  const { objects, shards, connections, remainingMs, log } = options;
   /** Messages on their way to each object. */
   const inFlight = new Map<string, number>();
   let home: number | null = null;
@@ -83,17 +84,20 @@ export function createRemoteDeliverer(options: {
 
   return {
     async deliver(delivery) {
+      // Not within `try`: a bug there would read as a lost object.
+      const left = remainingMs();
       try {
-        return await withObject(delivery.login, (object) => object.deliver(delivery, remainingMs()));
+        return await withObject(delivery.login, (object) => object.deliver(delivery, left));
       } catch (error) {
-        return { outcome: lostFailure(error as ObjectError), quota: null, timing: NO_TIME };
+        return { outcome: lostFailure(error as ObjectError, log), quota: null, timing: NO_TIME };
       }
     },
     async verify(login) {
+      const left = remainingMs();
       try {
-        return await withObject(login, (object) => object.verify(login, remainingMs()));
+        return await withObject(login, (object) => object.verify(login, left));
       } catch (error) {
-        const lost = lostFailure(error as ObjectError);
+        const lost = lostFailure(error as ObjectError, log);
         if (lost.code === 'overloaded') return lost;
         return failure('upstream-unreachable', 'The Durable Object that logged in was lost.');
       }
@@ -112,11 +116,12 @@ interface ObjectError extends Error {
 }
 
 /** An object that ended amid its work may have sent the message; only one that never began has not. */
-function lostFailure(error: ObjectError): Failure {
+function lostFailure(error: ObjectError, log: Log): Failure {
   if (error.remote) throw error;
   if (error.overloaded) {
     return failure('overloaded', 'Too many messages wait for this login.', { retryAfterMs: 1000 });
   }
+  log.error('a delivery object was lost', { error: String(error) });
   return failure(
     'outcome-unknown',
     'The Durable Object was lost while it sent; upstream may have the message.',

@@ -13,6 +13,8 @@ export interface WorkerConfig extends Config {
 
 /** Cloudflare lets no Worker connect to port 25. */
 const BLOCKED_PORT = 25;
+/** A message travels to its Durable Object in one call, and a call takes 32 MiB with all that is around it. */
+const MOST_MESSAGE_BYTES = 30_000_000;
 const DEFAULTS = { connections: 5, ports: '587,2525' };
 const DEFAULT_SHARDS = '4';
 
@@ -24,6 +26,11 @@ export function readSettings(environment: Environment): WorkerConfig {
   if (!/^[1-9]\d?$/.test(shards)) problems.push('DELIVERY_SHARDS: expected a whole number from 1 to 99');
   if (settings.SMTP_PORTS?.split(',').some((port) => Number(port) === BLOCKED_PORT)) {
     problems.push(`SMTP_PORTS: Workers cannot connect to port ${BLOCKED_PORT}; leave it out`);
+  }
+  if (Number(settings.MAX_MESSAGE_BYTES) > MOST_MESSAGE_BYTES) {
+    problems.push(
+      `MAX_MESSAGE_BYTES: at most ${MOST_MESSAGE_BYTES} on Workers, since a call to a Durable Object takes 32 MiB`,
+    );
   }
   try {
     const config = parseConfig(settings, DEFAULTS);

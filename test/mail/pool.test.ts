@@ -107,6 +107,17 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.sessions).toHaveLength(203);
   });
 
+  it('counts a connection until upstream has answered its QUIT', async () => {
+    await using pool = await startPool({ connections: 2 });
+    pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
+    let most = 0;
+    for (let login = 0; login < 4; login++) {
+      (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
+      most = Math.max(most, pool.open());
+    }
+    expect(most).toBeLessThanOrEqual(2);
+  });
+
   it('is overloaded where every connection of every login is in use', { timeout: 60_000 }, async () => {
     await using pool = await startPool();
     const labels = Array.from({ length: 200 }, (_, index) => index + 1);
@@ -138,6 +149,21 @@ describe('the pool by the wall clock', () => {
     // A frozen container: no timer has run, and the wall clock is a minute on.
     Date.now = () => wallClock() + 61_000;
     try {
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not trust a connection that slept while its RSET was under way', async () => {
+    await using pool = await startPool({ connections: 1, idleMs: 20_000 });
+    pool.upstream.faults = [{ at: 'rcpt', do: { reply: '550 no' }, times: 1 }];
+    const wallClock = Date.now;
+    try {
+      const refused = pool.send();
+      expect(await refused).toMatchObject({ failure: { code: 'recipients-refused' } });
+      Date.now = () => wallClock() + 240_000;
       await pool.send();
     } finally {
       Date.now = wallClock;

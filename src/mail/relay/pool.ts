@@ -3,7 +3,7 @@
 import { firstOf } from '../../abort.ts';
 import { type Login, loginName } from '../../account.ts';
 import { type Envelope, type Fault, final, isFault, type Lease, type Relay } from '../../deliver.ts';
-import { type Failure, failure } from '../../outcome.ts';
+import { type Accepted, type Failure, failure } from '../../outcome.ts';
 import { type Connection, openConnection, readGreeting, type Upstream } from './connection.ts';
 
 export interface PoolOptions {
@@ -58,10 +58,11 @@ export function createPool(options: PoolOptions): Pool {
 
   const slotOf = (login: Login): Slot => {
     const key = JSON.stringify([loginName(login), login.apiKey]);
-    const slot = slots.get(key) ?? { key, idle: [], open: 0, waiting: [] };
+    const known = slots.get(key);
+    if (!known) return { key, idle: [], open: 0, waiting: [] };
     slots.delete(key);
-    slots.set(key, slot);
-    return slot;
+    slots.set(key, known);
+    return known;
   };
 
   const forget = (slot: Slot, connection: Connection) => {
@@ -80,19 +81,24 @@ export function createPool(options: PoolOptions): Pool {
     if (slot.open === 0) slots.delete(slot.key);
   };
 
-  const retire = (slot: Slot, connection: Connection): Promise<void> => {
+  /** Says QUIT; the place is free when upstream has answered it. */
+  const retire = async (slot: Slot, connection: Connection): Promise<void> => {
     connection.onEnd = () => {};
+    await connection.quit();
+    connection.close();
     left(slot);
-    return connection.quit().finally(() => connection.close());
   };
 
-  const giveBack = (slot: Slot, connection: Connection) => {
+  /** @param usedAt - the end of its last transaction, by the wall clock */
+  const giveBack = (slot: Slot, connection: Connection, usedAt = Date.now()) => {
     if (!connection.alive) return left(slot);
-    if (closing || Date.now() - connection.openedAt > MOST_AGE_MS) return void retire(slot, connection);
+    const now = Date.now();
+    const worn = now - connection.openedAt > MOST_AGE_MS || now - usedAt >= options.idleMs;
+    if (closing || worn) return void retire(slot, connection);
     const next = slot.waiting.shift();
     if (next) return next(connection);
     connection.onEnd = () => forget(slot, connection);
-    slot.idle.push({ connection, since: Date.now() });
+    slot.idle.push({ connection, since: usedAt });
     sweepLater();
   };
 
@@ -123,7 +129,10 @@ export function createPool(options: PoolOptions): Pool {
       if (!entry) return null;
       // By the wall clock: in a frozen container the monotonic one may have stood still.
       if (Date.now() - entry.since < options.idleMs) return entry.connection;
-      void retire(slot, entry.connection);
+      // Most likely dead: nobody waits for its answer to QUIT.
+      entry.connection.onEnd = () => {};
+      void entry.connection.quit().then(() => entry.connection.close());
+      left(slot);
     }
   };
 
@@ -133,7 +142,7 @@ export function createPool(options: PoolOptions): Pool {
   const turn = (slot: Slot, fresh: boolean, signal: AbortSignal): Promise<Connection | 'open' | Fault> => {
     const idle = fresh ? null : warm(slot);
     if (idle) return Promise.resolve(idle);
-    if (slot.open < options.connections || retireOldest(slot)) {
+    if (slot.open < options.connections) {
       if (!hasRoom()) return Promise.resolve(overloaded(`All ${MOST_OPEN} connections are in use.`));
       slot.open++;
       allOpen++;
@@ -144,13 +153,17 @@ export function createPool(options: PoolOptions): Pool {
       const detail = `${MOST_WAITING} messages wait for one of the ${options.connections} connections of this login.`;
       return Promise.resolve(overloaded(detail));
     }
+    // An idle one makes way, and wakes this waiter when it has gone.
+    if (fresh) retireOldest(slot);
     return new Promise((resolve) => {
       const take = (given: Connection | 'open') => {
         signal.removeEventListener('abort', onAbort);
         if (!fresh || given === 'open') return resolve(given);
         // Its place is taken over, by a connection that logs in now.
-        void given.quit().finally(() => given.close());
-        resolve('open');
+        void given.quit().then(() => {
+          given.close();
+          resolve('open');
+        });
       };
       const onAbort = () => {
         slot.waiting.splice(slot.waiting.indexOf(take), 1);
@@ -180,31 +193,39 @@ export function createPool(options: PoolOptions): Pool {
     maxSize: connection.maxSize,
     release: () => giveBack(slot, connection),
     async send(envelope: Envelope, content, signal) {
-      const sent = await connection.send(envelope, content, signal);
-      // A refused transaction is still open upstream: end it before the connection is used again.
-      if (isFault(sent) && connection.alive) {
-        void connection.reset(AbortSignal.timeout(OPENING_MS)).then((clean) => {
-          if (!clean) connection.close();
-          giveBack(slot, connection);
-        });
-      } else {
-        giveBack(slot, connection);
+      let sent: Accepted | Fault | null = null;
+      try {
+        sent = await connection.send(envelope, content, signal);
+        return sent;
+      } finally {
+        // A refused transaction is still open upstream: end it before the connection is used again.
+        if (sent === null) connection.close();
+        if (sent && isFault(sent) && connection.alive) void clean(slot, connection);
+        else giveBack(slot, connection);
       }
-      return sent;
     },
   });
+
+  const clean = async (slot: Slot, connection: Connection): Promise<void> => {
+    // A container may be frozen before RSET is answered: what counts is when the connection was last used.
+    const usedAt = Date.now();
+    const isClean = await connection.reset(AbortSignal.timeout(OPENING_MS));
+    if (!isClean) connection.close();
+    giveBack(slot, connection, usedAt);
+  };
 
   return {
     async lease(login, { helo, attempt, fresh }, signal) {
       const slot = slotOf(login);
       const given = await turn(slot, fresh, signal);
       if (given !== 'open') return isConnection(given) ? leaseOf(slot, given) : given;
-      const opened = await open(login, helo, attempt, signal);
-      if (isFault(opened)) {
-        left(slot);
-        return opened;
+      let opened: Connection | Fault | null = null;
+      try {
+        opened = await open(login, helo, attempt, signal);
+      } finally {
+        if (opened === null || isFault(opened)) left(slot);
       }
-      return leaseOf(slot, opened);
+      return isFault(opened) ? opened : leaseOf(slot, opened);
     },
     async greeting(signal) {
       const limited = firstOf(signal, AbortSignal.timeout(OPENING_MS));

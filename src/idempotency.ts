@@ -35,9 +35,14 @@ export interface MessageKey {
   readonly index: number | null;
 }
 
-/** A message's key in the store. In a batch it has one part more, so that no text of a caller makes it its own. */
-export const storeKey = (apiUser: string, { key, index }: MessageKey): string =>
-  JSON.stringify(index === null ? [apiUser, key] : [apiUser, key, index]);
+/**
+ * A message's key in the store, the same for every spelling of its api_user. In a batch it has one part more, so
+ * that no text of a caller makes it its own.
+ */
+export const storeKey = (apiUser: string, { key, index }: MessageKey): string => {
+  const user = apiUser.toLowerCase();
+  return JSON.stringify(index === null ? [user, key] : [user, key, index]);
+};
 
 /** How long a key and its record are kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;

@@ -5,13 +5,16 @@ import { bodyLimit } from 'hono/body-limit';
 import { type Failure, failure } from '../outcome.ts';
 import { respondProblem } from './problem.ts';
 
+/** What a middleware ends with: an answer of its own, or nothing where the handlers gave one. */
+type Answer = Awaited<ReturnType<MiddlewareHandler>>;
+
 /**
  * The largest bodies that may be in memory at once. A body takes some five times its size while it is read,
  * checked and composed, and its message waits for a connection with all of that.
  */
 const MOST_LARGEST = 4;
 
-/** What a body without a length counts as, in parts of the largest: most that come in chunks are small. */
+/** What a body without a length counts as while it arrives, in parts of the largest: most in chunks are small. */
 const UNDECLARED_PART = 16;
 
 /**
@@ -26,23 +29,31 @@ export function limitBody(maxSize: number): MiddlewareHandler {
   const count = bodyLimit({ maxSize, onError: tooLarge });
   let inMemory = 0;
 
-  return async function limitBody(c, next) {
-    if (c.req.method !== 'POST') return next();
-    const length = c.req.header('Transfer-Encoding') ? undefined : c.req.header('Content-Length');
-    const declared = length === undefined ? null : Number(length);
-    if (declared !== null && declared > maxSize) return tooLarge(c);
-    const size = declared ?? maxSize / UNDECLARED_PART;
+  const holding = async (c: Context, size: number, work: () => Promise<Answer>): Promise<Answer> => {
     if (inMemory + size > MOST_LARGEST * maxSize) {
       const detail = 'The messages under way fill the memory that they may take; nothing was sent.';
       return respondProblem(c, failure('overloaded', detail, { retryAfterMs: 1000 }));
     }
     inMemory += size;
     try {
-      if (declared !== null) return await next();
-      return await count(c, next).catch(() => respondProblem(c, brokenOff()));
+      return await work();
     } finally {
       inMemory -= size;
     }
+  };
+
+  return async function limitBody(c, next) {
+    if (c.req.method !== 'POST') return next();
+    const length = c.req.header('Content-Length') ?? '';
+    if (/^\d+$/.test(length) && !c.req.header('Transfer-Encoding')) {
+      return Number(length) > maxSize ? tooLarge(c) : holding(c, Number(length), next);
+    }
+    const refused = await holding(c, maxSize / UNDECLARED_PART, () =>
+      count(c, async () => {}).catch(() => respondProblem(c, brokenOff())),
+    );
+    if (refused) return refused;
+    const { byteLength } = await c.req.arrayBuffer();
+    return holding(c, byteLength, next);
   };
 }
 

@@ -13,6 +13,9 @@ export interface IdempotencyFailoverOptions {
   readonly onLost: (error: unknown) => void;
 }
 
+/** Releases remembered for a Redis that is away; what is forgotten of them ends as `lost`. */
+const MOST_OWED = 10_000;
+
 /**
  * The shared keys, and what holds while they are away. A key is begun and ended in both stores, the own one first.
  * So this instance never sends a key twice as long as its own store remembers it, whatever becomes of Redis: it
@@ -26,15 +29,28 @@ export interface IdempotencyFailoverOptions {
 export function createFailoverIdempotency(options: IdempotencyFailoverOptions): Idempotency {
   const { shared, local, goOn, available, onLost } = options;
 
-  const beginShared: Idempotency['begin'] = async (...request) => {
-    if (available()) return shared.begin(...request);
-    throw new Error('Redis did not answer and is left alone for a moment');
+  /** Keys that Redis could not be told to let go, and the tokens that own them there; oldest first. */
+  const owed = new Map<string, string>();
+
+  const beginShared: Idempotency['begin'] = async (key, ...request) => {
+    if (!available()) throw new Error('Redis did not answer and is left alone for a moment');
+    const token = owed.get(key);
+    if (token !== undefined) {
+      await shared.release(key, token);
+      owed.delete(key);
+    }
+    return shared.begin(key, ...request);
   };
 
-  const end = async (tokens: string, step: (store: Idempotency, token: string) => Promise<void>) => {
-    const [own = '', theirs] = tokens.split(' ');
-    await step(local, own);
-    if (theirs !== undefined) await step(shared, theirs).catch(onLost);
+  const releaseShared = async (key: string, token: string) => {
+    try {
+      await shared.release(key, token);
+    } catch (error) {
+      owed.set(key, token);
+      const [oldest] = owed.keys();
+      if (owed.size > MOST_OWED && oldest !== undefined) owed.delete(oldest);
+      onLost(error);
+    }
   };
 
   return {
@@ -52,7 +68,15 @@ export function createFailoverIdempotency(options: IdempotencyFailoverOptions): 
         throw new IdempotencyUnavailable('Redis did not answer', { cause });
       }
     },
-    finish: (key, tokens, record) => end(tokens, (store, token) => store.finish(key, token, record)),
-    release: (key, tokens) => end(tokens, (store, token) => store.release(key, token)),
+    async finish(key, tokens, record) {
+      const [own = '', theirs] = tokens.split(' ');
+      await local.finish(key, own, record);
+      if (theirs !== undefined) await shared.finish(key, theirs, record).catch(onLost);
+    },
+    async release(key, tokens) {
+      const [own = '', theirs] = tokens.split(' ');
+      await local.release(key, own);
+      if (theirs !== undefined) await releaseShared(key, theirs);
+    },
   };
 }

@@ -2,7 +2,7 @@
 
 import PostalMime from 'postal-mime';
 import { describe, expect, it } from 'vitest';
-import { MESSAGE, PICTURE, startPostern } from '../support/postern.ts';
+import { MESSAGE, PICTURE, startPostern, TOKEN } from '../support/postern.ts';
 
 type Json = Record<string, unknown>;
 const json = async (response: Response) => (await response.json()) as Json;
@@ -285,6 +285,24 @@ describe.concurrent('POST /v1/messages', () => {
     expect(codes.sort()).toEqual([...Array(8).fill('accepted'), ...Array(4).fill('overloaded')]);
     expect((await postern.send(large)).status).toBe(200);
     expect(await postern.drawn()).toBe(9);
+  });
+
+  it('counts bodies that come without their length by what they turn out to be', async () => {
+    await using postern = await startPostern(
+      { MAX_MESSAGE_BYTES: '100000' },
+      { faults: [{ at: 'dot', delayMs: 1000, times: 8 }] },
+    );
+    const large = JSON.stringify({ ...MESSAGE, text: 'x'.repeat(80_000) });
+    const chunked = () =>
+      fetch(`${postern.url}/v1/messages`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
+        body: new Blob([large]).stream(),
+        duplex: 'half',
+      } as RequestInit);
+    const statuses = await Promise.all(Array.from({ length: 8 }, async () => (await chunked()).status));
+    expect(statuses.sort()).toEqual([200, 200, 200, 200, 503, 503, 503, 503]);
+    expect((await chunked()).status).toBe(200);
   });
 
   it('never logs a key, a token or a body', async () => {

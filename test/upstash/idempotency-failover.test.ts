@@ -148,3 +148,16 @@ test('where this instance must not go on alone, a key that Redis refused to tell
   shared.fault = null;
   await lease(keys);
 });
+
+test('a key whose release Redis did not hear is fresh again for the instance that owns it', async () => {
+  const keys = instance();
+  const token = await lease(keys);
+  shared.fault = 'away';
+  await keys.release('k', token);
+  expect(lost).toHaveLength(1);
+  shared.fault = null;
+  const again = await lease(keys);
+  await keys.finish('k', again, 'record');
+  expect(await keys.begin('k', 'print', LEASE)).toEqual(REPLAY);
+  expect(await instance().begin('k', 'print', LEASE)).toEqual(REPLAY);
+});

@@ -6,9 +6,13 @@
 import type { DurableObjectNamespace, DurableObjectState } from 'cloudflare:workers';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createLog } from '../../src/log.ts';
+import { QuotaUnavailable } from '../../src/quota.ts';
+import type { Bindings } from '../../src/runtime/cloudflare/bindings.ts';
 import { createDurableIdempotency, IdempotencyObject } from '../../src/runtime/cloudflare/idempotency.ts';
 import { createDurableQuota, QuotaObject } from '../../src/runtime/cloudflare/quota.ts';
-import type { Environment } from '../../src/runtime/cloudflare/settings.ts';
+import { type Environment, readSettings } from '../../src/runtime/cloudflare/settings.ts';
+import { createWorkerStores } from '../../src/runtime/cloudflare/stores.ts';
 import { idempotencyContract } from '../contract/idempotency.ts';
 import { quotaContract } from '../contract/quota.ts';
 
@@ -135,6 +139,50 @@ describe('quota in Durable Objects', () => {
     evictAll();
     await advance(79_999);
     expect(await quota.draw('u', 10)).toMatchObject({ granted: false, retryAfterMs: 1 });
+  });
+
+  test('a clock that is behind what was stored frees nothing', async () => {
+    const { objects, evictAll } = quotaObjects();
+    const quota = createDurableQuota(objects as unknown as DurableObjectNamespace<never>);
+    await quota.draw('u', 10, 5);
+    await advance(-30_000);
+    evictAll();
+    await quota.draw('u', 10, 5);
+    evictAll();
+    // As late as the second draw would be free by its own clock.
+    await advance(60_501);
+    expect(await quota.peek('u', 10)).toMatchObject({ remaining: 0 });
+    await advance(30_000);
+    expect(await quota.peek('u', 10)).toMatchObject({ remaining: 10 });
+  });
+});
+
+/** A namespace whose objects reject every call. */
+const rejecting = (error: Error) => {
+  const call = () => Promise.reject(error);
+  return { getByName: () => ({ draw: call, peek: call, close: call }) };
+};
+
+describe('a quota object that fails', () => {
+  const away = new Error('Network connection lost.');
+  const bug = Object.assign(new TypeError('a bug'), { remote: true });
+
+  test('is unavailable where it cannot be reached, and a bug where its own code threw', async () => {
+    await expect(createDurableQuota(rejecting(away)).draw('u', 1)).rejects.toThrow(QuotaUnavailable);
+    await expect(createDurableQuota(rejecting(bug)).draw('u', 1)).rejects.toBe(bug);
+  });
+
+  test('is not ready, and the log says why', async () => {
+    const lines: string[] = [];
+    const readinessWith = (objects: unknown) => {
+      const bindings = { QUOTA: objects, IDEMPOTENCY: {} } as Bindings;
+      const log = createLog('info', (line) => lines.push(line));
+      return createWorkerStores(readSettings(ENVIRONMENT), bindings, log).ready();
+    };
+    expect(await readinessWith(quotaObjects().objects)).toEqual({ quota: null });
+    expect(lines).toEqual([]);
+    expect(await readinessWith(rejecting(away))).toEqual({ quota: 'The quota object does not answer.' });
+    expect(lines).toEqual([expect.stringContaining('Network connection lost.')]);
   });
 });
 

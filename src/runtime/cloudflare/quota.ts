@@ -36,6 +36,7 @@ export class QuotaObject extends DurableObject<Environment> {
     this.#sql('CREATE TABLE IF NOT EXISTS draws (grain INTEGER PRIMARY KEY, last INTEGER, calls INTEGER)');
     this.#sql('CREATE TABLE IF NOT EXISTS closure (id INTEGER PRIMARY KEY, at INTEGER, ms INTEGER)');
     for (const { last, calls } of this.#sql<DrawRow>('SELECT last, calls FROM draws ORDER BY grain')) {
+      this.#time = Math.max(this.#time, last);
       this.#window.draw(last, Number.MAX_SAFE_INTEGER, calls);
     }
     for (const { at, ms } of this.#sql<ClosureRow>('SELECT at, ms FROM closure')) this.#window.close(at, ms);
@@ -87,13 +88,18 @@ interface ClosureRow {
   readonly ms: number;
 }
 
-/** The quota as one object per api_user. Rejects with QuotaUnavailable when an object cannot be reached. */
+/**
+ * The quota as one object per api_user. Rejects with QuotaUnavailable when an object cannot be reached, and with the
+ * object's own error where that is a bug.
+ */
 export function createDurableQuota(objects: DurableObjectNamespace<RemoteWindow>): Quota {
   const objectOf = (apiUser: string): RemoteWindow => objects.getByName(apiUser.toLowerCase());
   const reached = async <T>(call: Promise<T>): Promise<T> => {
     try {
       return await call;
     } catch (error) {
+      // Cloudflare's mark on what the object's own code threw.
+      if ((error as { remote?: boolean }).remote) throw error;
       throw new QuotaUnavailable('The quota object did not answer', { cause: error });
     }
   };

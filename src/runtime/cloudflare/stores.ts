@@ -11,11 +11,21 @@ import type { WorkerConfig } from './settings.ts';
 export function createWorkerStores(config: WorkerConfig, bindings: Bindings, log: Log): Stores {
   const { QUOTA, IDEMPOTENCY } = bindings;
   if (config.redis || !QUOTA || !IDEMPOTENCY) return createStores(config, log);
+  const quota = createDurableQuota(QUOTA);
   return {
-    quota: createDurableQuota(QUOTA),
+    quota,
     idempotency: createDurableIdempotency(IDEMPOTENCY, (error) =>
       log.error('an answer could not be kept under its key', { error: String(error) }),
     ),
-    ready: async () => ({}),
+    async ready() {
+      try {
+        // Nobody's window: what counts is that the object answers.
+        await quota.peek('readyz', 1);
+        return { quota: null };
+      } catch (error) {
+        log.error('the quota object is away', { error: String((error as Error).cause ?? error) });
+        return { quota: 'The quota object does not answer.' };
+      }
+    },
   };
 }

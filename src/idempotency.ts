@@ -14,6 +14,23 @@ export type IdempotencyState =
   | { readonly state: 'lost' }
   | { readonly state: 'mismatch' };
 
+/** What a store that decides for itself keeps under a key. Times are by the store's own clock. */
+export interface KeyEntry {
+  readonly fingerprint: string;
+  readonly token: string;
+  readonly leasedUntil: number;
+  /** Null until the request is finished. */
+  readonly record: string | null;
+}
+
+/** What `begin` says of a key that is known, at `time`. */
+export function stateOf(entry: KeyEntry, fingerprint: string, time: number): IdempotencyState {
+  if (entry.fingerprint !== fingerprint) return { state: 'mismatch' };
+  if (entry.record !== null) return { state: 'replay', record: entry.record };
+  if (entry.leasedUntil > time) return { state: 'busy', retryAfterMs: Math.ceil(entry.leasedUntil - time) };
+  return { state: 'lost' };
+}
+
 /** The store cannot tell whether a key is fresh, so nothing may be sent under it. */
 export class IdempotencyUnavailable extends Error {
   override name = 'IdempotencyUnavailable';

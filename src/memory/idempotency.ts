@@ -1,17 +1,12 @@
-import { type Idempotency, type IdempotencyState, IdempotencyUnavailable, KEPT_MS } from '../idempotency.ts';
+import { type Idempotency, IdempotencyUnavailable, KEPT_MS, type KeyEntry, stateOf } from '../idempotency.ts';
 
 export interface MemoryIdempotencyOptions {
   /** Milliseconds of a clock that does not step back; the process's monotonic clock by default. */
   readonly now?: () => number;
 }
 
-interface Entry {
-  readonly fingerprint: string;
-  readonly token: string;
-  readonly leasedUntil: number;
+interface Entry extends KeyEntry {
   readonly expiresAt: number;
-  /** Null until the request is finished. */
-  readonly record: string | null;
 }
 
 /** All keys and records together; 128 MB is what a Worker has. */
@@ -101,13 +96,6 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
       if (entry !== null && entry.record === null) drop(key);
     },
   };
-}
-
-function stateOf(entry: Entry, fingerprint: string, time: number): IdempotencyState {
-  if (entry.fingerprint !== fingerprint) return { state: 'mismatch' };
-  if (entry.record !== null) return { state: 'replay', record: entry.record };
-  if (entry.leasedUntil > time) return { state: 'busy', retryAfterMs: Math.ceil(entry.leasedUntil - time) };
-  return { state: 'lost' };
 }
 
 /** JavaScript strings take up to two bytes a character. */

@@ -6,17 +6,11 @@ import {
   type IdempotencyState,
   IdempotencyUnavailable,
   KEPT_MS,
+  type KeyEntry,
+  stateOf,
 } from '../../idempotency.ts';
 import type { RemoteKey } from './bindings.ts';
 import type { Environment } from './settings.ts';
-
-interface Entry {
-  readonly fingerprint: string;
-  readonly token: string;
-  readonly leasedUntil: number;
-  /** Null until the request is finished. */
-  readonly record: string | null;
-}
 
 const ENTRY = 'entry';
 
@@ -28,7 +22,7 @@ const ENTRY = 'entry';
 export class IdempotencyObject extends DurableObject<Environment> implements RemoteKey {
   async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
     const now = Date.now();
-    const known = this.ctx.storage.kv.get<Entry>(ENTRY);
+    const known = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
     if (known) return stateOf(known, fingerprint, now);
     const token = crypto.randomUUID();
     await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
@@ -50,22 +44,15 @@ export class IdempotencyObject extends DurableObject<Environment> implements Rem
     await this.ctx.storage.deleteAll();
   }
 
-  #openFor(token: string): Entry | null {
-    const entry = this.ctx.storage.kv.get<Entry>(ENTRY);
+  #openFor(token: string): KeyEntry | null {
+    const entry = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
     return entry?.token === token && entry.record === null ? entry : null;
   }
 
-  async #keep(entry: Entry): Promise<void> {
+  async #keep(entry: KeyEntry): Promise<void> {
     this.ctx.storage.kv.put(ENTRY, entry);
     await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
   }
-}
-
-function stateOf(entry: Entry, fingerprint: string, now: number): IdempotencyState {
-  if (entry.fingerprint !== fingerprint) return { state: 'mismatch' };
-  if (entry.record !== null) return { state: 'replay', record: entry.record };
-  if (entry.leasedUntil > now) return { state: 'busy', retryAfterMs: entry.leasedUntil - now };
-  return { state: 'lost' };
 }
 
 /**

@@ -9,8 +9,9 @@ import { createLog } from '../../src/log.ts';
 import { FAILURES, type FailureCode, failure, kindOf } from '../../src/outcome.ts';
 import { createSmtpDoor } from '../../src/smtp/door.ts';
 import type { Submit } from '../../src/submit.ts';
+import { accountWith, fault, INSECURE, says } from '../support/faults.ts';
 import { authority } from '../support/postern.ts';
-import type { Fault, Step, UpstreamOptions } from '../support/upstream.ts';
+import type { Step, UpstreamOptions } from '../support/upstream.ts';
 import { Client, type Delivery, MESSAGE } from './client.ts';
 import { startDoor } from './door.ts';
 
@@ -28,23 +29,10 @@ interface Case {
   readonly takes?: number;
 }
 
-const fault = (at: Step, action: Fault['do'], more: Partial<Fault> = {}): UpstreamOptions => ({
-  faults: [{ at, ...(action && { do: action }), ...more }],
-});
-const says = (at: Step, text: string): UpstreamOptions => fault(at, { reply: text });
 /** Short, so that a silent upstream is a deadline that passes and not a test that waits. */
 const IMPATIENT = { DEADLINE_MS: '700' };
 const BASIC = { BASIC_AUTH: 'on' };
 const OWN_KEY: Delivery = { user: 'own', password: 'own-key' };
-
-const accounts = (policy: object): Record<string, string> => ({
-  ACCOUNTS: JSON.stringify([
-    { apiUser: 'ifaxin', apiKey: 'the-key', tokens: ['a-token-for-the-tests'], ...policy },
-  ]),
-  SENDCLOUD_API_USER: '',
-  SENDCLOUD_API_KEY: '',
-  GATEWAY_TOKENS: '',
-});
 
 /** More than fits into buffers on the way. */
 const LONG: Delivery = { body: 'Lorem ipsum dolor sit amet.\r\n'.repeat(300_000) };
@@ -104,12 +92,12 @@ const CASES: Case[] = [
   {
     name: 'a sender that is not among those allowed',
     code: 'forbidden-sender',
-    settings: accounts({ from: ['example.com', 'ben@ifaxin.com'] }),
+    settings: accountWith({ from: ['example.com', 'ben@ifaxin.com'] }),
   },
   {
     name: 'a label that is not among those allowed',
     code: 'forbidden-label',
-    settings: accounts({ labels: [1, 2] }),
+    settings: accountWith({ labels: [1, 2] }),
     delivery: { user: 'ifaxin#3' },
   },
   {
@@ -150,8 +138,7 @@ const CASES: Case[] = [
     code: 'upstream-credentials',
     upstream: { accounts: { ifaxin: 'another-key' } },
   },
-  { name: 'STARTTLS missing', code: 'upstream-insecure', upstream: { starttls: 'missing' } },
-  { name: 'STARTTLS refused', code: 'upstream-insecure', upstream: { starttls: 'refused' } },
+  ...INSECURE.map((one): Case => ({ ...one, code: 'upstream-insecure' })),
 
   // Lost on the way.
   ...(['connect', 'greeting', 'tls', 'auth-key'] as const).flatMap((at): Case[] => [

@@ -51,6 +51,17 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.sessions).toHaveLength(2);
   });
 
+  it('does not wait for the goodbye of a connection that was idle for too long', async () => {
+    await using pool = await startPool({ connections: 1, idleMs: 100 });
+    pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
+    await pool.send();
+    while (!pool.said(0).includes('C: QUIT')) await pause(10);
+    // Less than the two seconds that QUIT may take.
+    const leased = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1500));
+    expect(isFault(leased)).toBe(false);
+    if (!isFault(leased)) leased.release();
+  });
+
   it('never opens more connections than it may, and hands them on in turn', async () => {
     await using pool = await startPool({ connections: 2 });
     await Promise.all(Array.from({ length: 20 }, () => pool.send()));

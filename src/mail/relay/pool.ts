@@ -89,12 +89,19 @@ export function createPool(options: PoolOptions): Pool {
     left(slot);
   };
 
+  /** For one that is most likely dead: its place is free at once, and nobody waits for its answer to QUIT. */
+  const drop = (slot: Slot, connection: Connection) => {
+    connection.onEnd = () => {};
+    void connection.quit().then(() => connection.close());
+    left(slot);
+  };
+
   /** @param usedAt - the end of its last transaction, by the wall clock */
   const giveBack = (slot: Slot, connection: Connection, usedAt = Date.now()) => {
     if (!connection.alive) return left(slot);
     const now = Date.now();
-    const worn = now - connection.openedAt > MOST_AGE_MS || now - usedAt >= options.idleMs;
-    if (closing || worn) return void retire(slot, connection);
+    if (now - usedAt >= options.idleMs) return drop(slot, connection);
+    if (closing || now - connection.openedAt > MOST_AGE_MS) return void retire(slot, connection);
     const next = slot.waiting.shift();
     if (next) return next(connection);
     connection.onEnd = () => forget(slot, connection);
@@ -115,7 +122,10 @@ export function createPool(options: PoolOptions): Pool {
       sweeper = null;
       const oldest = Date.now() - options.idleMs;
       for (const slot of [...slots.values()]) {
-        while (slot.idle[0] && slot.idle[0].since <= oldest) retireOldest(slot);
+        for (const entry of slot.idle.filter(({ since }) => since <= oldest)) {
+          slot.idle.splice(slot.idle.indexOf(entry), 1);
+          drop(slot, entry.connection);
+        }
         if (slot.idle.length > 0) sweepLater();
       }
     }, options.idleMs);
@@ -129,10 +139,7 @@ export function createPool(options: PoolOptions): Pool {
       if (!entry) return null;
       // By the wall clock: in a frozen container the monotonic one may have stood still.
       if (Date.now() - entry.since < options.idleMs) return entry.connection;
-      // Most likely dead: nobody waits for its answer to QUIT.
-      entry.connection.onEnd = () => {};
-      void entry.connection.quit().then(() => entry.connection.close());
-      left(slot);
+      drop(slot, entry.connection);
     }
   };
 

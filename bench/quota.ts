@@ -2,8 +2,8 @@
 
 import { Ratelimit } from '@upstash/ratelimit';
 import type { Redis } from '@upstash/redis';
-import { createUpstashQuota } from '../src/upstash/quota.ts';
-import { createRedis } from '../src/upstash/redis.ts';
+import { createUpstashQuota } from '../src/stores/upstash/quota.ts';
+import { createRedis } from '../src/stores/upstash/redis.ts';
 import {
   type Bridge,
   connectRedis,

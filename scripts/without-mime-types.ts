@@ -1,9 +1,9 @@
-/** For serverless-esbuild, what `[alias]` in wrangler.toml does for wrangler: see `src/mail/no-mime-types.ts`. */
+/** For serverless-esbuild, what `[alias]` in wrangler.toml does for wrangler: see `src/message/no-mime-types.ts`. */
 
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'esbuild';
 
-const replacement = fileURLToPath(new URL('../src/mail/no-mime-types.ts', import.meta.url));
+const replacement = fileURLToPath(new URL('../src/message/no-mime-types.ts', import.meta.url));
 
 const withoutMimeTypes: Plugin = {
   name: 'without-mime-types',

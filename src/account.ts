@@ -1,6 +1,7 @@
 /** Who may send: the account of an api_user, the upstream login, and the sender and label policy. */
 
 import { type Failure, failure } from './outcome.ts';
+import type { LoginName } from './sendcloud.ts';
 
 /** One SendCloud api_user and what may be sent in its name. */
 export interface Account {
@@ -14,26 +15,10 @@ export interface Account {
   readonly quota: number;
 }
 
-/** What a connection to upstream is authenticated as. The label belongs to the login, not to the message. */
-export interface Login {
-  readonly apiUser: string;
+/** What a connection to upstream is authenticated as. */
+export interface Login extends LoginName {
   readonly apiKey: string;
-  readonly label: number | null;
 }
-
-/**
- * Whether this can be an api_user: printable ASCII without spaces; without `#`, after which upstream reads a label,
- * and each label would have a quota of its own here; without `:`, which ends the name in HTTP Basic (RFC 7617).
- */
-export const isApiUser = (name: string): boolean => /^[\x21\x22\x24-\x39\x3b-\x7e]+$/.test(name);
-
-/** Without case: should upstream not mind it, another spelling would be a way around policy and quota. */
-export const isSameApiUser = (one: string, other: string): boolean =>
-  one.toLowerCase() === other.toLowerCase();
-
-/** The user name of AUTH LOGIN: `api_user`, or `api_user#label_id`. */
-export const loginName = (login: Login): string =>
-  login.label === null ? login.apiUser : `${login.apiUser}#${login.label}`;
 
 /**
  * Whether `account` may send as `sender` with `label`; null when it may.

@@ -3,11 +3,13 @@
  * api_key, which only upstream's login can prove.
  */
 
-import { type Account, isApiUser, isSameApiUser, type Login } from './account.ts';
+import type { Account, Login } from './account.ts';
 import type { ConfiguredAccount } from './config.ts';
 import type { Deliverer } from './deliver.ts';
+import { sha256 } from './digest.ts';
 import { FailedLogins, type LoginAttempt } from './failed-logins.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
+import { canonicalApiUser, isApiUser } from './sendcloud.ts';
 
 /** An authenticated caller. */
 export interface Caller {
@@ -179,10 +181,8 @@ async function knownTokens(accounts: readonly ConfiguredAccount[]): Promise<Know
 
 const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});
 
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return Buffer.from(digest).toString('hex');
-}
+const isSameApiUser = (one: string, other: string): boolean =>
+  canonicalApiUser(one) === canonicalApiUser(other);
 
 /** In constant time for texts of one length. */
 function equal(a: string, b: string): boolean {

@@ -1,8 +1,16 @@
 /** The environment, read once: settings in, a `Config` with nothing optional out, or all that is wrong at once. */
 
 import * as v from 'valibot';
-import { type Account, isApiUser } from './account.ts';
+import type { Account } from './account.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import {
+  canonicalApiUser,
+  isApiUser,
+  MAX_MESSAGE_BYTES,
+  QUOTA_CALLS,
+  QUOTA_WINDOW_MS,
+  SMTP_HOST,
+} from './sendcloud.ts';
 
 /** An account with the bearer tokens that may use it. */
 export interface ConfiguredAccount extends Account {
@@ -174,7 +182,7 @@ const accountsJson = v.pipe(
     v.minLength(1, 'expected at least one account'),
     v.check(
       (accounts) =>
-        new Set(accounts.map((account) => account.apiUser.toLowerCase())).size === accounts.length,
+        new Set(accounts.map((account) => canonicalApiUser(account.apiUser))).size === accounts.length,
       'expected each apiUser once, whatever its case: an api_user has one quota and one policy',
     ),
     v.check((accounts) => {
@@ -199,14 +207,14 @@ const settings = (defaults: Defaults) =>
     GATEWAY_TOKENS: v.optional(v.pipe(list(token), v.minLength(1, 'expected at least one token'))),
     ACCOUNTS: v.optional(accountsJson),
     BASIC_AUTH: v.optional(v.picklist(['on', 'off'], 'expected on or off'), 'off'),
-    SMTP_HOST: v.optional(host('expected a host name or an IP address'), 'smtp.sendcloud.net'),
+    SMTP_HOST: v.optional(host('expected a host name or an IP address'), SMTP_HOST),
     SMTP_PORTS: v.optional(v.pipe(list(port), v.minLength(1, 'expected at least one port')), defaults.ports),
     SMTP_SERVERNAME: v.optional(host('expected the host name in the certificate')),
     SMTP_CONNECTIONS: v.optional(wholeNumber(1, 100), String(defaults.connections)),
     DEADLINE_MS: v.optional(wholeNumber(100, 600_000), '25000'),
-    MAX_MESSAGE_BYTES: v.optional(wholeNumber(1024, 100_000_000), '16000000'),
-    QUOTA_LIMIT: v.optional(wholeNumber(1, MOST_CALLS), '20000'),
-    QUOTA_WINDOW_MS: v.optional(wholeNumber(1000, 86_400_000), '60000'),
+    MAX_MESSAGE_BYTES: v.optional(wholeNumber(1024, 100_000_000), String(MAX_MESSAGE_BYTES)),
+    QUOTA_LIMIT: v.optional(wholeNumber(1, MOST_CALLS), String(QUOTA_CALLS)),
+    QUOTA_WINDOW_MS: v.optional(wholeNumber(1000, 86_400_000), String(QUOTA_WINDOW_MS)),
     QUOTA_GUARD_MS: v.optional(wholeNumber(0, 60_000), '500'),
     QUOTA_ON_ERROR: v.optional(v.picklist(['local', 'refuse'], 'expected local or refuse'), 'local'),
     UPSTASH_REDIS_REST_URL: v.optional(

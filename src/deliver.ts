@@ -6,59 +6,10 @@
  */
 
 import type { Login } from './account.ts';
-import { type Accepted, type Failure, failure, isFailure, type Outcome } from './outcome.ts';
+import { type Failure, failure, isFailure, type Outcome } from './outcome.ts';
 import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
-
-/** RFC 5321 section 2.3.1: what MAIL and RCPT say. */
-export interface Envelope {
-  readonly from: string;
-  readonly to: readonly string[];
-  /** Octets as transferred, for SIZE= (RFC 1870); null where a stream's size was not declared. */
-  readonly size: number | null;
-  /** The content has octets over 127, for BODY=8BITMIME (RFC 6152). */
-  readonly eightBit: boolean;
-}
-
-/** The message as RFC 5322 text with CRLF line ends. A stream is read once, after upstream's 354. */
-export type Content = Uint8Array | AsyncIterable<Uint8Array>;
-
-/** A failed step, and whether nothing at all happened: lost before MAIL was answered, nothing refused. */
-export interface Fault {
-  readonly failure: Failure;
-  readonly again: boolean;
-}
-
-/** A fault that trying again must not, or could not, mend. */
-export const final = (failed: Failure): Fault => ({ failure: failed, again: false });
-
-/** A fault before anything happened: the next attempt may go well. */
-export const retryable = (failed: Failure): Fault => ({ failure: failed, again: true });
-
-/** An authenticated connection, for one transaction at a time. */
-export interface Lease {
-  /** One transaction. The connection takes care of itself afterwards, whatever the result. */
-  send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Fault>;
-  /** Gives the connection back unused. */
-  release(): void;
-  /** The largest message upstream takes, in octets (RFC 1870); null where it does not say. */
-  readonly maxSize: number | null;
-}
-
-/** What kind of connection is asked for. */
-export interface Asked {
-  /** The domain of the sender, for EHLO when the connection is new; null where there is no message yet. */
-  readonly helo: string | null;
-  /** 0, 1, 2: later ones start at the next port. */
-  readonly attempt: number;
-  /** Logged in now: after a loss the warm ones are not trusted, and only a login proves a key. */
-  readonly fresh: boolean;
-}
-
-/** Where leases come from. */
-export interface Relay {
-  /** An authenticated connection, warm or new. */
-  lease(login: Login, asked: Asked, signal: AbortSignal): Promise<Lease | Fault>;
-}
+import { FREQUENCY_LIMITED } from './sendcloud.ts';
+import type { Content, Envelope, Lease, Relay } from './transaction.ts';
 
 export interface Delivery {
   readonly login: Login;
@@ -94,8 +45,6 @@ const ATTEMPTS = 3;
 /** How long upstream's own 536 closes the window for every instance. */
 const CLOSED_MS = 10_000;
 
-export const isFault = (result: object): result is Fault => 'failure' in result;
-
 export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
   return {
     async deliver({ login, limit, envelope, content }, signal) {
@@ -111,23 +60,23 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       const outcome = await attempts(signal, async (attempt) => {
         const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
-        if (isFault(lease)) return lease;
+        if (isFailure(lease)) return lease;
         const obstacle = obstacleFor(envelope, lease, signal);
         if (obstacle) {
           lease.release();
-          return final(obstacle);
+          return obstacle;
         }
         let draw: Draw;
         try {
           draw = state = await timed('draw', quota.draw(login.apiUser, limit));
         } catch (error) {
           lease.release();
-          if (error instanceof QuotaUnavailable) return final(quotaUnavailable());
+          if (error instanceof QuotaUnavailable) return quotaUnavailable();
           throw error;
         }
         if (!draw.granted) {
           lease.release();
-          return final(quotaExceeded(draw));
+          return quotaExceeded(draw);
         }
         return timed('send', lease.send(envelope, content, signal));
       });
@@ -156,12 +105,13 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
 /** Tries again only where nothing happened at all, at most twice more and inside the deadline. */
 async function attempts<T extends object>(
   signal: AbortSignal,
-  run: (attempt: number) => Promise<T | Fault>,
+  run: (attempt: number) => Promise<T | Failure>,
 ): Promise<T | Failure> {
-  for (let attempt = 0; ; attempt++) {
-    const result = await run(attempt);
-    if (!isFault(result)) return result;
-    if (!result.again || attempt === ATTEMPTS - 1 || signal.aborted) return result.failure;
+  for (let attempt = 1; ; attempt++) {
+    const result = await run(attempt - 1);
+    if (!isFailure(result) || !result.again) return result;
+    const { again, ...failed } = result;
+    if (attempt === ATTEMPTS || signal.aborted) return failed;
   }
 }
 
@@ -194,6 +144,6 @@ export function quotaExceeded(draw: Draw): Failure {
 
 /** Upstream's own limit, at whatever stage it came: also for one recipient among others. */
 function saidFrequencyLimited(outcome: Outcome): boolean {
-  if (outcome.delivery !== 'accepted' && outcome.smtp?.code === 536) return true;
-  return (outcome.rejected ?? []).some((rejection) => rejection.code === 536);
+  if (outcome.delivery !== 'accepted' && outcome.smtp?.code === FREQUENCY_LIMITED.code) return true;
+  return (outcome.rejected ?? []).some((rejection) => rejection.code === FREQUENCY_LIMITED.code);
 }

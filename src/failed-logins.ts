@@ -4,6 +4,7 @@
  */
 
 import { type Failure, failure } from './outcome.ts';
+import { canonicalApiUser } from './sendcloud.ts';
 
 const WINDOW_MS = 60_000;
 const MOST_FAILED = 10;
@@ -88,7 +89,7 @@ export class FailedLogins {
   #counts(apiUser: string, address: string): Count[] {
     const peer = peerOf(address);
     return [
-      this.#count(JSON.stringify([peer, apiUser.toLowerCase()]), MOST_FAILED),
+      this.#count(JSON.stringify([peer, canonicalApiUser(apiUser)]), MOST_FAILED),
       this.#count(JSON.stringify([peer]), MOST_FAILED_BY_ADDRESS),
     ];
   }

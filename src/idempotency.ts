@@ -6,6 +6,8 @@
  * sent the message, so from then on the key answers `lost`: never `fresh` again.
  */
 
+import { canonicalApiUser } from './sendcloud.ts';
+
 /** What `begin` found. `token` proves the ownership of a fresh key to `finish` and `release`. */
 export type IdempotencyState =
   | { readonly state: 'fresh'; readonly token: string }
@@ -57,15 +59,9 @@ export interface MessageKey {
  * that no text of a caller makes it its own.
  */
 export const storeKey = (apiUser: string, { key, index }: MessageKey): string => {
-  const user = apiUser.toLowerCase();
+  const user = canonicalApiUser(apiUser);
   return JSON.stringify(index === null ? [user, key] : [user, key, index]);
 };
 
 /** How long a key and its record are kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;
-
-/** The SHA-256 of `value`'s UTF-8 bytes in hex: what `begin` compares two requests by. */
-export async function fingerprint(value: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(value));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}

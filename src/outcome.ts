@@ -4,6 +4,8 @@
  * Expected failures are values of this file's types; an exception is a bug and answers 500.
  */
 
+import { FREQUENCY_LIMITED } from './sendcloud.ts';
+
 /** Where in the SMTP session upstream spoke, or fell silent. */
 export type Phase =
   | 'connect'
@@ -125,7 +127,7 @@ export const FAILURES = {
   },
   'quota-exceeded': {
     status: 429,
-    smtp: { code: 536, text: 'frequency limited' },
+    smtp: FREQUENCY_LIMITED,
     title: 'The quota of this api_user is spent',
     retryable: true,
   },
@@ -221,6 +223,8 @@ export interface Failure {
   /** Milliseconds after which a retry makes sense. */
   readonly retryAfterMs?: number;
   readonly errors?: readonly FieldError[];
+  /** Nothing was sent and nothing refused: `deliver` may try again by itself, and takes this mark away. */
+  readonly again?: true;
 }
 
 export type Outcome = Accepted | Failure;

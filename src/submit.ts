@@ -2,7 +2,7 @@
 
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
-import type { Content, Deliverer, Envelope, Timing } from './deliver.ts';
+import type { Deliverer, Timing } from './deliver.ts';
 import {
   type Idempotency,
   type IdempotencyState,
@@ -12,6 +12,7 @@ import {
 } from './idempotency.ts';
 import { failure, kindOf, type Outcome } from './outcome.ts';
 import type { QuotaState } from './quota.ts';
+import type { Content, Envelope } from './transaction.ts';
 
 export interface Submission {
   readonly caller: Caller;

@@ -10,12 +10,12 @@ import type { Log } from '../log.ts';
 import { failure } from '../outcome.ts';
 import type { Quota, QuotaState } from '../quota.ts';
 import { authenticate } from './auth.ts';
-import { limitBody } from './body.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
+import { limitBody } from './request.ts';
 
 /** What `/readyz` tells of each part: null when it is well, or what is wrong. */
 export type Readiness = Readonly<Record<string, string | null>>;

@@ -4,15 +4,17 @@ import { type Context, Hono } from 'hono';
 import { setMetric } from 'hono/timing';
 import type { Caller } from '../authenticate.ts';
 import type { Timing } from '../deliver.ts';
-import { type MessageKey, fingerprint as sha256, storeKey } from '../idempotency.ts';
+import { sha256 } from '../digest.ts';
+import { type MessageKey, storeKey } from '../idempotency.ts';
 import type { Log } from '../log.ts';
-import { type Message, messageIdFor, parseMessage } from '../message.ts';
+import { type Message, messageIdFor } from '../message/message.ts';
+import { parseMessage } from '../message/parse.ts';
 import { type Accepted, type Failure, type FieldError, factsOf, failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Submit } from '../submit.ts';
-import type { Receipt } from './answers.ts';
-import { idempotencyKey, readJson } from './body.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
+import { idempotencyKey, readJson } from './request.ts';
+import type { Receipt } from './responses.ts';
 
 /** The message as it goes out: who gets it, and its bytes. */
 export interface Composed {

@@ -1,12 +1,12 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
 import { toJsonSchema } from '@valibot/to-json-schema';
-import { MessageSchema } from '../message.ts';
+import { MessageSchema } from '../message/schema.ts';
 import { FAILURES, type FailureCode } from '../outcome.ts';
-import { BatchSchema, ProblemSchema, QuotaSchema, ReadinessSchema, ReceiptSchema } from './answers.ts';
 import { MOST_IN_BATCH } from './messages.ts';
 import { PROBLEM_TYPE } from './problem.ts';
 import { CallsSchema } from './quota.ts';
+import { BatchSchema, ProblemSchema, QuotaSchema, ReadinessSchema, ReceiptSchema } from './responses.ts';
 
 const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
 

@@ -2,7 +2,7 @@
 
 import type { Context } from 'hono';
 import { type Failure, kindOf } from '../outcome.ts';
-import type { Problem } from './answers.ts';
+import type { Problem } from './responses.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 

@@ -4,13 +4,13 @@ import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { Caller } from '../authenticate.ts';
 import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
-import { addIssue, FieldErrors } from '../field-errors.ts';
+import { addIssue, FieldErrors } from '../message/field-errors.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
-import type { QuotaAnswer } from './answers.ts';
-import { readJson } from './body.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
+import { readJson } from './request.ts';
+import type { QuotaAnswer } from './responses.ts';
 
 /** Calls that the caller is about to make to SendCloud without the gateway. */
 export const CallsSchema = v.strictObject(

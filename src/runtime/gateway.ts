@@ -7,7 +7,7 @@ import type { Deliverer } from '../deliver.ts';
 import { createApp, type Readiness } from '../http/app.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
-import { compose } from '../mail/compose.ts';
+import { compose } from '../message/compose.ts';
 import type { Quota } from '../quota.ts';
 import { createSubmit, type Submit } from '../submit.ts';
 

@@ -5,7 +5,7 @@ import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/
 import { ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../mail/relay/pool.ts';
+import { createPool } from '../relay/pool.ts';
 import { createDeadline, type Deadline } from './deadline.ts';
 import { createGateway } from './gateway.ts';
 import { createStores } from './stores.ts';

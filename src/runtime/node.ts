@@ -8,7 +8,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Config, ConfigError, namesNoAccount, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../mail/relay/pool.ts';
+import { createPool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';

@@ -4,14 +4,14 @@ import type { Config } from '../config.ts';
 import type { Readiness } from '../http/app.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
-import { createMemoryIdempotency } from '../memory/idempotency.ts';
-import { createMemoryQuota } from '../memory/quota.ts';
 import type { Quota } from '../quota.ts';
-import { createFailoverQuota } from '../upstash/failover.ts';
-import { createUpstashIdempotency } from '../upstash/idempotency.ts';
-import { createFailoverIdempotency } from '../upstash/idempotency-failover.ts';
-import { createUpstashQuota } from '../upstash/quota.ts';
-import { createRedis } from '../upstash/redis.ts';
+import { createFailoverIdempotency } from '../stores/failover/idempotency.ts';
+import { createFailoverQuota } from '../stores/failover/quota.ts';
+import { createMemoryIdempotency } from '../stores/memory/idempotency.ts';
+import { createMemoryQuota } from '../stores/memory/quota.ts';
+import { createUpstashIdempotency } from '../stores/upstash/idempotency.ts';
+import { createUpstashQuota } from '../stores/upstash/quota.ts';
+import { createRedis } from '../stores/upstash/redis.ts';
 
 export interface Stores {
   readonly quota: Quota;

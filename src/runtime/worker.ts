@@ -4,8 +4,8 @@ import { type ExecutionContext, waitUntil } from 'cloudflare:workers';
 import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../mail/relay/pool.ts';
 import type { Quota } from '../quota.ts';
+import { createPool } from '../relay/pool.ts';
 import { createRemoteDeliverer } from './cloudflare/delivery.ts';
 import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
 import { createWorkerStores } from './cloudflare/stores.ts';
@@ -14,8 +14,7 @@ import { createGateway } from './gateway.ts';
 import { unconfigured } from './unconfigured.ts';
 
 export { DeliveryObject } from './cloudflare/delivery.ts';
-export { IdempotencyObject } from './cloudflare/idempotency.ts';
-export { QuotaObject } from './cloudflare/quota.ts';
+export { IdempotencyObject, QuotaObject } from './cloudflare/objects.ts';
 
 type Fetch = (request: Request, env: Environment, ctx: ExecutionContext) => Response | Promise<Response>;
 

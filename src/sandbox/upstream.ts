@@ -21,9 +21,9 @@ import {
   type SMTPServerError,
   type SMTPServerSession,
 } from 'smtp-server';
+import { FREQUENCY_LIMITED, type LoginName, MAX_MESSAGE_BYTES, parseLoginName } from '../sendcloud.ts';
 import type { Certificate } from './certificate.ts';
 import type { Inbox } from './inbox.ts';
-import { readLoginName } from './login-name.ts';
 import { speakSendCloud } from './wording.ts';
 
 export interface LookAlikeOptions {
@@ -40,8 +40,6 @@ export interface LookAlike {
   close(): Promise<void>;
 }
 
-const SIZE = 16_000_000;
-
 /** Listens on a free port of 127.0.0.1. */
 export async function startLookAlike(options: LookAlikeOptions): Promise<LookAlike> {
   const { accounts, certificate, inbox, slowMs } = options;
@@ -52,7 +50,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     name: 'SendCloud Inbound Server',
     banner: 'Haraka 2.2.4 ready',
     heloResponse: 'SendCloud Inbound Server Hello, Haraka is at your service.',
-    size: SIZE,
+    size: MAX_MESSAGE_BYTES,
     rejectOversized: true,
     authMethods: ['LOGIN'],
     hideSMTPUTF8: true,
@@ -72,8 +70,8 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
       callback();
     },
     onAuth({ username = '', password }, _session, callback) {
-      const { apiUser } = readLoginName(username);
-      if (Object.hasOwn(accounts, apiUser) && accounts[apiUser] === password) {
+      const name = parseLoginName(username);
+      if (name && Object.hasOwn(accounts, name.apiUser) && accounts[name.apiUser] === password) {
         return callback(null, { user: username });
       }
       callback(refusal(535, 'Authentication failed'));
@@ -103,7 +101,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
         receivedAt,
         login: {
           user: session.user,
-          ...readLoginName(session.user),
+          ...(parseLoginName(session.user) as LoginName),
           tls: (socket instanceof TLSSocket && socket.getProtocol()) || 'none',
         },
         envelope: { from: session.envelope.mailFrom ? onTheWire(session.envelope.mailFrom.address) : '', to },
@@ -133,7 +131,7 @@ function refusalOf(address: string): SMTPServerError | null {
     case 'busy':
       return refusal(450, `<${address}> is busy, come back later`);
     case 'frequency-limited':
-      return refusal(536, 'frequency limited');
+      return refusal(FREQUENCY_LIMITED.code, FREQUENCY_LIMITED.text);
     default:
       return null;
   }

@@ -19,12 +19,12 @@ import { policyFailure } from '../account.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
+import { parseLoginName } from '../sendcloud.ts';
 import type { Submit } from '../submit.ts';
 import type { Certificate } from './certificate.ts';
 import { declaredSize, isEightBit, mailProblem, onTheWire, rcptProblem } from './envelope.ts';
 import { Incoming } from './incoming.ts';
 import { type Reply, replyOf } from './reply.ts';
-import { parseUserName } from './user-name.ts';
 
 export interface SmtpDoorOptions {
   readonly submit: Submit;
@@ -160,7 +160,7 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
 
   async function logIn(given: SMTPServerAuthentication, address: string): Promise<Sender | Failure> {
     const { username = '', password, authzid, authcid } = given;
-    const name = parseUserName(username);
+    const name = parseLoginName(username);
     if (name === null) return failure('unauthorized', 'The label is not a positive whole number.');
     // RFC 4616 section 2: an authorization identity asks to act for somebody else.
     if (authzid && authcid && authzid !== authcid) {

@@ -1,11 +1,12 @@
 /** MAIL and RCPT: what of them upstream can be told (RFC 5321 section 4.1.1). */
 
 import type { SMTPServerAddress } from 'smtp-server';
-import { asciiDomain } from '../address.ts';
+import { asciiDomain } from '../message/mailbox.ts';
+import { MAX_RECIPIENTS } from '../sendcloud.ts';
 import type { Reply } from './reply.ts';
 
-/** SendCloud takes 100 addresses each in to, cc and bcc, which are all one list here. */
-const MOST_RECIPIENTS = 300;
+/** Of to, cc and bcc, which are all one list here. */
+const MOST_RECIPIENTS = 3 * MAX_RECIPIENTS;
 
 /** RFC 5321 section 4.5.3.1.3. */
 const MAX_ADDRESS = 254;

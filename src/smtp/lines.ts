@@ -1,5 +1,6 @@
 /** The lines of a message as its bytes stream by, and which of them upstream must not see. */
 
+import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import type { Reply } from './reply.ts';
 
 const CR = 0x0d;
@@ -22,8 +23,8 @@ const LONG_LINE: Reply = {
 };
 
 /** Upstream would send to the recipients in this header instead of the envelope's. */
-const SMTPAPI = /^x-smtpapi(?:[\t :]|$)/i;
-const SMTPAPI_BYTES = 'x-smtpapi:'.length;
+const SMTPAPI = new RegExp(`^${SMTPAPI_HEADER}(?:[\\t :]|$)`, 'i');
+const SMTPAPI_BYTES = `${SMTPAPI_HEADER}:`.length;
 const SMTPAPI_TAKEN: Reply = {
   code: 554,
   text: '5.7.1 An X-SMTPAPI header would replace the recipients; take it out',

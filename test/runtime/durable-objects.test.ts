@@ -9,10 +9,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createLog } from '../../src/log.ts';
 import { QuotaUnavailable } from '../../src/quota.ts';
 import type { Bindings } from '../../src/runtime/cloudflare/bindings.ts';
-import { createDurableIdempotency, IdempotencyObject } from '../../src/runtime/cloudflare/idempotency.ts';
-import { createDurableQuota, QuotaObject } from '../../src/runtime/cloudflare/quota.ts';
+import { IdempotencyObject, QuotaObject } from '../../src/runtime/cloudflare/objects.ts';
 import { type Environment, readSettings } from '../../src/runtime/cloudflare/settings.ts';
 import { createWorkerStores } from '../../src/runtime/cloudflare/stores.ts';
+import { createDurableIdempotency } from '../../src/stores/durable-object/idempotency.ts';
+import { createDurableQuota } from '../../src/stores/durable-object/quota.ts';
 import { idempotencyContract } from '../contract/idempotency.ts';
 import { quotaContract } from '../contract/quota.ts';
 

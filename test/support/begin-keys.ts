@@ -3,8 +3,8 @@
  * Waits for a line on its stdin, then prints the states it found as JSON.
  */
 import { once } from 'node:events';
-import { createUpstashIdempotency } from '../../src/upstash/idempotency.ts';
-import { createRedis } from '../../src/upstash/redis.ts';
+import { createUpstashIdempotency } from '../../src/stores/upstash/idempotency.ts';
+import { createRedis } from '../../src/stores/upstash/redis.ts';
 
 const [url = '', token = '', keys = '0'] = process.argv.slice(2);
 const idempotency = createUpstashIdempotency(createRedis({ url, token, timeoutMs: 10_000 }));

@@ -1,4 +1,4 @@
-import type { PictureType } from '../../src/picture.ts';
+import type { PictureType } from '../../src/message/picture.ts';
 
 /** The smallest file of each type: one pixel, or its header alone. */
 export const PICTURES: Record<PictureType, Buffer> = {

@@ -9,7 +9,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { type Certificate, createAuthority } from '../../src/sandbox/certificate.ts';
-import { readLoginName } from '../../src/sandbox/login-name.ts';
+import { parseLoginName } from '../../src/sendcloud.ts';
 import { Wire } from './wire.ts';
 
 /**
@@ -307,7 +307,7 @@ class Dialogue implements Session {
     if (asks) this.#say(`334 ${ASK_KEY}`);
     const key = fromBase64(await this.#read());
 
-    const { apiUser, label } = readLoginName(user);
+    const { apiUser, label } = parseLoginName(user) ?? { apiUser: user, label: null };
     const { accounts } = this.#state.options;
     const known = accounts === undefined || (Object.hasOwn(accounts, apiUser) && accounts[apiUser] === key);
     const login: Mutable<SeenLogin> = {

@@ -3,9 +3,9 @@
 import type { DurableObjectNamespace } from 'cloudflare:workers';
 import type { Login } from '../../account.ts';
 import type { Delivered, Delivery } from '../../deliver.ts';
-import type { IdempotencyState } from '../../idempotency.ts';
 import type { Failure } from '../../outcome.ts';
-import type { Draw, QuotaState } from '../../quota.ts';
+import type { RemoteKey } from '../../stores/durable-object/idempotency.ts';
+import type { RemoteWindow } from '../../stores/durable-object/quota.ts';
 
 export interface Bindings {
   /** Without it each message opens its own connection. */
@@ -19,18 +19,4 @@ export interface Bindings {
 export interface RemoteDelivery {
   deliver(delivery: Delivery, remainingMs: number): Promise<Delivered>;
   verify(login: Login, remainingMs: number): Promise<Failure | null>;
-}
-
-/** A `Quota` of one api_user on the other side of a call. */
-export interface RemoteWindow {
-  draw(limit: number, cost: number): Promise<Draw>;
-  peek(limit: number): Promise<QuotaState>;
-  close(ms: number): Promise<void>;
-}
-
-/** The states of one key on the other side of a call. */
-export interface RemoteKey {
-  begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
-  finish(token: string, record: string): Promise<void>;
-  release(token: string): Promise<void>;
 }

@@ -4,11 +4,13 @@
  */
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
-import { type Login, loginName } from '../../account.ts';
+import type { Login } from '../../account.ts';
 import { createDeliverer, type Delivered, type Deliverer, type Delivery } from '../../deliver.ts';
+import { sha256 } from '../../digest.ts';
 import { createLog, type Log } from '../../log.ts';
-import { createPool } from '../../mail/relay/pool.ts';
 import { type Failure, failure } from '../../outcome.ts';
+import { createPool } from '../../relay/pool.ts';
+import { formatLoginName } from '../../sendcloud.ts';
 import type { RemoteDelivery } from './bindings.ts';
 import { type Environment, readSettings } from './settings.ts';
 import { createWorkerStores } from './stores.ts';
@@ -130,6 +132,5 @@ function lostFailure(error: ObjectError, log: Log): Failure {
 
 /** A wrong api_key must not reach an object with connections that the right one has opened. */
 async function nameOf(login: Login): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(login.apiKey));
-  return `${loginName(login)}/${Buffer.from(digest).toString('base64url')}`;
+  return `${formatLoginName(login)}/${await sha256(login.apiKey)}`;
 }

@@ -1,10 +1,10 @@
 /** Where quota and idempotency live on Workers: in Redis where it is set, else in Durable Objects. */
 
 import type { Log } from '../../log.ts';
+import { createDurableIdempotency } from '../../stores/durable-object/idempotency.ts';
+import { createDurableQuota } from '../../stores/durable-object/quota.ts';
 import { createStores, type Stores } from '../stores.ts';
 import type { Bindings } from './bindings.ts';
-import { createDurableIdempotency } from './idempotency.ts';
-import { createDurableQuota } from './quota.ts';
 import type { WorkerConfig } from './settings.ts';
 
 /** Without Redis and without the bindings they live in the isolate, and a log line says so. */

@@ -1,0 +1,75 @@
+/** The errors of one message: from the issues of its schema, and from the checks behind it. */
+
+import type { BaseIssue } from 'valibot';
+import type { FieldError } from '../outcome.ts';
+
+/** Errors in one answer: enough to mend a message, and bounded however much is wrong. */
+const MAX_ERRORS = 100;
+
+/** Every error once, in the order they are found: the first hundred. */
+export class FieldErrors {
+  readonly list: FieldError[] = [];
+  readonly #seen = new Set<string>();
+  readonly #faulty = new Set<string>();
+
+  add(pointer: string, message: string): void {
+    const key = `${pointer}\n${message}`;
+    if (this.#seen.has(key)) return;
+    if (this.list.length < MAX_ERRORS) {
+      this.#seen.add(key);
+      this.list.push({ pointer, message });
+    }
+    // Also of what is not listed any more, since the checks to come pass over what is faulty.
+    for (let at = pointer; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) this.#faulty.add(at);
+  }
+
+  /** Whether something at or below the pointer is wrong. */
+  at(pointer: string): boolean {
+    return this.#faulty.has(pointer);
+  }
+}
+
+/** One reference token of a JSON Pointer (RFC 6901 section 3), with its slash. */
+export const token = (key: unknown): string => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+/**
+ * Turns one issue of a valibot schema into errors.
+ *
+ * @param base the pointer of the value that the schema was given
+ * @param fieldsAt the names of the fields that the object at a pointer may have
+ */
+export function addIssue(
+  errors: FieldErrors,
+  issue: BaseIssue<unknown>,
+  base: string,
+  fieldsAt: (pointer: string) => readonly string[],
+): void {
+  const path = issue.path ?? [];
+  const pointer = base + path.map(({ key }) => token(key)).join('');
+  const last = path.at(-1);
+  if (issue.type === 'strict_object' && last?.origin === 'key') {
+    const owner = pointer.slice(0, pointer.lastIndexOf('/'));
+    if (Array.isArray(last.input)) errors.add(owner, 'Give an object here, not a list.');
+    else if (issue.expected !== 'never') errors.add(pointer, 'Add this field: it is required.');
+    else addUnknownFields(errors, owner, last.input as object, fieldsAt(owner));
+    return;
+  }
+  // Of the branches of a union, the one that the value was meant for.
+  const kind = Array.isArray(issue.input) ? 'array' : 'object';
+  const branch = (issue.issues ?? []).filter((inner) => inner.path?.[0].type === kind);
+  if (branch.length === 0) errors.add(pointer, issue.message);
+  for (const inner of branch) addIssue(errors, inner, pointer, fieldsAt);
+}
+
+/** The schema stops at the first unknown field; here is every one, as far as one answer goes. */
+function addUnknownFields(
+  errors: FieldErrors,
+  owner: string,
+  object: object,
+  fields: readonly string[],
+): void {
+  const unknown = Object.keys(object).filter((key) => !fields.includes(key));
+  for (const key of unknown.slice(0, MAX_ERRORS)) {
+    errors.add(owner + token(key), `Remove this field: the fields here are ${fields.join(', ')}.`);
+  }
+}

@@ -1,0 +1,80 @@
+/** Idempotency keys in Durable Objects, one for each: one for all instances, without Redis. */
+
+import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
+import {
+  type Idempotency,
+  type IdempotencyState,
+  IdempotencyUnavailable,
+  KEPT_MS,
+  type KeyEntry,
+  stateOf,
+} from '../../idempotency.ts';
+
+const ENTRY = 'entry';
+
+/** The states of one key on the other side of a call. */
+export interface RemoteKey {
+  begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
+  finish(token: string, record: string): Promise<void>;
+  release(token: string): Promise<void>;
+}
+
+/** The object of one key. Storage is read and written without a pause in between, so each method is atomic. */
+export class KeyObject extends DurableObject<unknown> implements RemoteKey {
+  async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
+    const now = Date.now();
+    const known = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
+    if (known) return stateOf(known, fingerprint, now);
+    const token = crypto.randomUUID();
+    await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
+    return { state: 'fresh', token };
+  }
+
+  async finish(token: string, record: string): Promise<void> {
+    const entry = this.#openFor(token);
+    if (entry) await this.#keep({ ...entry, record });
+  }
+
+  async release(token: string): Promise<void> {
+    if (this.#openFor(token)) await this.alarm();
+  }
+
+  /** Cloudflare calls this when the key's time is over. */
+  async alarm(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  #openFor(token: string): KeyEntry | null {
+    const entry = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
+    return entry?.token === token && entry.record === null ? entry : null;
+  }
+
+  async #keep(entry: KeyEntry): Promise<void> {
+    this.ctx.storage.kv.put(ENTRY, entry);
+    await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
+  }
+}
+
+/**
+ * The store of keys as one object for each key. `begin` rejects with IdempotencyUnavailable when an object cannot
+ * be reached; the end of a request that already has its outcome never rejects.
+ *
+ * @param onLost - told of an answer that could not be kept: its key will say `lost`
+ */
+export function createDurableIdempotency(
+  objects: DurableObjectNamespace<RemoteKey>,
+  onLost: (error: unknown) => void,
+): Idempotency {
+  return {
+    async begin(key, fingerprint, leaseMs) {
+      try {
+        return await objects.getByName(key).begin(fingerprint, leaseMs);
+      } catch (error) {
+        throw new IdempotencyUnavailable('The object of the key did not answer', { cause: error });
+      }
+    },
+    finish: (key, token, record) => objects.getByName(key).finish(token, record).catch(onLost),
+    release: (key, token) => objects.getByName(key).release(token).catch(onLost),
+  };
+}

@@ -1,0 +1,199 @@
+/** Warm connections: how many, how old, and whose. */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { Login } from '../../src/account.ts';
+import { isFailure } from '../../src/outcome.ts';
+import { createPool, type PoolOptions } from '../../src/relay/pool.ts';
+import type { Lease } from '../../src/transaction.ts';
+import { startUpstream } from '../support/upstream.ts';
+
+const LOGIN: Login = { apiUser: 'ifaxin', apiKey: 'the-key', label: null };
+const ENVELOPE = { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: null, eightBit: false };
+const ASKED = { helo: null, attempt: 0, fresh: false };
+const MESSAGE = Buffer.from('Subject: Hello\r\n\r\nHello\r\n');
+
+async function startPool(options: Partial<PoolOptions> = {}) {
+  const upstream = await startUpstream();
+  const pool = createPool({
+    upstream: { host: 'localhost', servername: 'localhost', ca: upstream.ca },
+    ports: [upstream.port],
+    connections: 2,
+    idleMs: 60_000,
+    ...options,
+  });
+  const soon = () => AbortSignal.timeout(10_000);
+  const lease = async (login = LOGIN, asked = ASKED): Promise<Lease> => {
+    const leased = await pool.lease(login, asked, soon());
+    if (isFailure(leased)) throw new Error(leased.detail);
+    return leased;
+  };
+  return {
+    upstream,
+    pool,
+    lease,
+    send: async (login = LOGIN) => (await lease(login)).send(ENVELOPE, MESSAGE, soon()),
+    open: () => upstream.sessions.filter((session) => session.open).length,
+    said: (session: number) => upstream.sessions[session]?.dialogue.map((line) => line.text) ?? [],
+    async [Symbol.asyncDispose]() {
+      await pool.close();
+      await upstream.close();
+    },
+  };
+}
+
+describe.concurrent('the pool', () => {
+  it('says QUIT on a connection that was idle for too long, and opens another', async () => {
+    await using pool = await startPool({ idleMs: 100 });
+    await pool.send();
+    while (pool.open() > 0) await pause(10);
+    expect(pool.said(0)).toContain('C: QUIT');
+    await pool.send();
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not wait for the goodbye of a connection that was idle for too long', async () => {
+    await using pool = await startPool({ connections: 1, idleMs: 100 });
+    pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
+    await pool.send();
+    while (!pool.said(0).includes('C: QUIT')) await pause(10);
+    // Less than the two seconds that QUIT may take.
+    const leased = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1500));
+    expect(isFailure(leased)).toBe(false);
+    if (!isFailure(leased)) leased.release();
+  });
+
+  it('never opens more connections than it may, and hands them on in turn', async () => {
+    await using pool = await startPool({ connections: 2 });
+    await Promise.all(Array.from({ length: 20 }, () => pool.send()));
+    expect(pool.upstream.sessions).toHaveLength(2);
+    expect(pool.upstream.taken).toHaveLength(20);
+  });
+
+  it('lets the next one open its own where a connection is lost', async () => {
+    await using pool = await startPool({ connections: 1 });
+    pool.upstream.faults = [{ at: 'dot', do: 'close', times: 1 }];
+    const results = await Promise.all(Array.from({ length: 3 }, () => pool.send()));
+    expect(results.filter(isFailure)).toHaveLength(1);
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not wait where the deadline has passed already', async () => {
+    await using pool = await startPool({ connections: 1 });
+    const held = await pool.lease();
+    const late = await pool.pool.lease(LOGIN, ASKED, AbortSignal.abort());
+    expect(late).toMatchObject({ code: 'upstream-timeout' });
+    held.release();
+    await pool.send();
+    expect(pool.upstream.sessions).toHaveLength(1);
+  });
+
+  it('keeps the key apart: a wrong one never gets a warm connection of the right one', async () => {
+    await using pool = await startPool();
+    await pool.send();
+    await pool.send({ ...LOGIN, apiKey: 'another' });
+    expect(pool.upstream.logins.map(({ key }) => key)).toEqual(['the-key', 'another']);
+  });
+
+  it('logs in anew where that is asked for, and keeps to its number', async () => {
+    await using pool = await startPool({ connections: 1 });
+    await pool.send();
+    (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
+    expect(pool.upstream.logins).toHaveLength(2);
+    expect(pool.said(0)).toContain('C: QUIT');
+    const held = await pool.lease();
+    const waiting = pool.lease(LOGIN, { ...ASKED, fresh: true });
+    held.release();
+    (await waiting).release();
+    expect(pool.upstream.logins).toHaveLength(3);
+    expect(pool.open()).toBe(1);
+  });
+
+  it('makes room for a new login by the one that was used least recently', { timeout: 60_000 }, async () => {
+    await using pool = await startPool();
+    for (let label = 1; label <= 203; label++) await pool.send({ ...LOGIN, label });
+    while (pool.open() > 200) await pause(10);
+    for (const session of [0, 1, 2]) expect(pool.said(session)).toContain('C: QUIT');
+    expect(pool.said(3)).not.toContain('C: QUIT');
+    await pool.send({ ...LOGIN, label: 203 });
+    expect(pool.upstream.sessions).toHaveLength(203);
+  });
+
+  it('counts a connection until upstream has answered its QUIT', async () => {
+    await using pool = await startPool({ connections: 2 });
+    pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
+    let most = 0;
+    for (let login = 0; login < 4; login++) {
+      (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
+      most = Math.max(most, pool.open());
+    }
+    expect(most).toBeLessThanOrEqual(2);
+  });
+
+  it('is overloaded where every connection of every login is in use', { timeout: 60_000 }, async () => {
+    await using pool = await startPool();
+    const labels = Array.from({ length: 200 }, (_, index) => index + 1);
+    const held = await Promise.all(labels.map((label) => pool.lease({ ...LOGIN, label })));
+    const refused = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
+    expect(refused).toMatchObject({ code: 'overloaded', retryAfterMs: 1000 });
+    for (const lease of held) lease.release();
+    await pool.send();
+  });
+
+  it('says QUIT to all when it closes, also to those given back later', async () => {
+    await using pool = await startPool();
+    await pool.send();
+    const held = await pool.lease({ ...LOGIN, label: 7 });
+    await pool.pool.close();
+    expect(pool.said(0)).toContain('C: QUIT');
+    held.release();
+    while (pool.open() > 0) await pause(10);
+    expect(pool.said(1)).toContain('C: QUIT');
+  });
+});
+
+// The clock is the whole process's: one after the other.
+describe('the pool by the wall clock', () => {
+  it('does not trust a connection by a clock that stood still', async () => {
+    await using pool = await startPool({ idleMs: 60_000 });
+    await pool.send();
+    const wallClock = Date.now;
+    // A frozen container: no timer has run, and the wall clock is a minute on.
+    Date.now = () => wallClock() + 61_000;
+    try {
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not trust a connection that slept while its RSET was under way', async () => {
+    await using pool = await startPool({ connections: 1, idleMs: 20_000 });
+    pool.upstream.faults = [{ at: 'rcpt', do: { reply: '550 no' }, times: 1 }];
+    const wallClock = Date.now;
+    try {
+      const refused = pool.send();
+      expect(await refused).toMatchObject({ code: 'recipients-refused' });
+      Date.now = () => wallClock() + 240_000;
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it('does not use a connection for ever: a revoked key ends with it', async () => {
+    await using pool = await startPool();
+    const wallClock = Date.now;
+    try {
+      for (let minute = 0; minute < 8; minute++) {
+        Date.now = () => wallClock() + minute * 59_000;
+        await pool.send();
+      }
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.logins).toHaveLength(2);
+  });
+});

@@ -1,0 +1,140 @@
+/**
+ * The outbox: messages that were answered 202, kept until their outcome is final.
+ *
+ * A message is claimed under a lease and a fencing number. `mark` is written right before the final dot, so a
+ * lease that ran out without a mark proves that nothing was sent (the message is due again), and one with a mark
+ * leaves the outcome `unknown` (it is never sent again).
+ */
+
+import type { Failure, FieldError, Outcome, SmtpReply } from './outcome.ts';
+import type { Envelope } from './transaction.ts';
+
+export const OUTBOX_STATES = ['queued', 'sending', 'accepted', 'failed', 'unknown', 'cancelled'] as const;
+export type OutboxState = (typeof OUTBOX_STATES)[number];
+
+/** What a receipt says of the message itself. */
+export interface SentFacts {
+  readonly messageId: string;
+  readonly label: number | null;
+  readonly size: number;
+  /** Pictures made from data URIs. */
+  readonly embedded: number;
+  readonly warnings: readonly FieldError[];
+}
+
+/** A message on its way into the outbox. */
+export interface NewEntry {
+  /** Not guessable; what the caller knows the message by. */
+  readonly id: string;
+  /** In its canonical spelling. */
+  readonly apiUser: string;
+  /** The caller's own api_key; null where the configured account's is used at the time of sending. */
+  readonly apiKey: string | null;
+  readonly envelope: Envelope;
+  readonly content: Uint8Array;
+  readonly facts: SentFacts;
+  /** Unix time in milliseconds before which it is not sent; null: as soon as it can be. */
+  readonly sendAt: number | null;
+  /** The caller's idempotency key as a store key, and the fingerprint of its request. */
+  readonly key: { readonly key: string; readonly fingerprint: string } | null;
+}
+
+/** One try that failed. Waiting for the quota is none. */
+export interface Attempt {
+  /** Unix time in milliseconds. */
+  readonly at: number;
+  readonly code: Failure['code'];
+  readonly detail: string;
+  readonly smtp: SmtpReply | null;
+}
+
+/** What is known of a message, for its caller. Times are Unix time in milliseconds. */
+export interface OutboxRecord {
+  readonly id: string;
+  readonly apiUser: string;
+  readonly state: OutboxState;
+  readonly createdAt: number;
+  readonly sendAt: number | null;
+  /** The latest, at most {@link MOST_ATTEMPTS_KEPT}. */
+  readonly attempts: readonly Attempt[];
+  /** Null once the message has ended, and while it is being sent. */
+  readonly nextAttemptAt: number | null;
+  readonly facts: SentFacts;
+  /** Null until the message has ended, and for a cancelled one. */
+  readonly outcome: Outcome | null;
+}
+
+export const MOST_ATTEMPTS_KEPT = 20;
+
+/** A message that this worker may send, until `leasedUntil`. */
+export interface Claim {
+  readonly id: string;
+  /** Grows with every claim of the message: an older owner's `mark`, `settle` and `postpone` do nothing. */
+  readonly fence: number;
+  readonly leasedUntil: number;
+  readonly apiUser: string;
+  readonly apiKey: string | null;
+  readonly envelope: Envelope;
+  readonly content: Uint8Array;
+  readonly label: number | null;
+  readonly createdAt: number;
+  /** All of them, also those that are not kept. */
+  readonly attempts: number;
+}
+
+export type Put =
+  | { readonly state: 'put' | 'known'; readonly id: string }
+  /** The key belongs to another request. */
+  | { readonly state: 'mismatch' }
+  /** OUTBOX_MAX_BYTES are waiting. */
+  | { readonly state: 'full'; readonly retryAfterMs: number };
+
+/** What waits, for probes and metrics. */
+export interface Depth {
+  /** Messages in `queued` and `sending`. */
+  readonly waiting: number;
+  /** Unix time in milliseconds since which the longest-waiting one has been due; null where none is. */
+  readonly oldestDueAt: number | null;
+}
+
+/**
+ * The contract of the outbox; `test/contract/outbox.ts` runs on every implementation.
+ *
+ * Every method rejects with `StoreUnavailable` when the store cannot be read or written. Times are by the store's
+ * own clock, which a test may set.
+ */
+export interface Outbox {
+  /** Keeps the message and its key, all or nothing: when this resolves, it is safe. A known key gives its first id. */
+  put(entry: NewEntry): Promise<Put>;
+  /**
+   * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of
+   * those in `except`. Ends leases that ran out, as the page above says.
+   */
+  claim(options: {
+    readonly count: number;
+    readonly leaseMs: number;
+    readonly except: ReadonlySet<string>;
+  }): Promise<readonly Claim[]>;
+  /** The final dot is about to be written; false where the claim is no longer the owner's: then it must not be. */
+  mark(claim: Claim): Promise<boolean>;
+  /** The message has ended: its body goes at once. */
+  settle(claim: Claim, outcome: Outcome): Promise<void>;
+  /** Due again at `at`; `attempt` is null where it only waited. */
+  postpone(claim: Claim, at: number, attempt: Attempt | null): Promise<void>;
+  /** Only while it waits: `sending` and what has ended is `not-cancellable`. Null where the caller has no such message. */
+  cancel(apiUser: string, id: string): Promise<'cancelled' | 'not-cancellable' | null>;
+  read(apiUser: string, id: string): Promise<OutboxRecord | null>;
+  /** The id under an idempotency key (as a store key), or null. */
+  find(apiUser: string, key: string): Promise<string | null>;
+  /** Newest first. A cursor is opaque; null where there is no further page, or from the start. */
+  list(
+    apiUser: string,
+    options: { readonly state: OutboxState | null; readonly limit: number; readonly cursor: string | null },
+  ): Promise<{ readonly records: readonly OutboxRecord[]; readonly cursor: string | null }>;
+  /** When the next message is due or the next lease runs out; null where nothing waits. */
+  nextDueAt(): Promise<number | null>;
+  depth(): Promise<Depth>;
+  /** Forgets states that ended more than OUTBOX_KEEP_DAYS ago. */
+  sweep(): Promise<void>;
+  ping(): Promise<void>;
+}

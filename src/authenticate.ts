@@ -21,10 +21,13 @@ export interface Caller {
 export interface Authenticator {
   /** A gateway token, compared in constant time; `apiUser`, where it is given, must be its account's. */
   token(token: string, apiUser?: string): Promise<Caller | Failure>;
-  /** An api_user and its api_key from `address`; proven by upstream's login before anything is drawn. */
-  apiKey(apiUser: string, apiKey: string, address: string): Promise<Caller | Failure>;
-  /** A user name and password, as SMTP has them: a gateway token of that very api_user, or else its api_key. */
-  login(apiUser: string, password: string, address: string): Promise<Caller | Failure>;
+  /**
+   * A user name and password, as HTTP Basic and SMTP have them: a gateway token of that very api_user, or else its
+   * api_key, which upstream's login proves before anything is drawn.
+   *
+   * @param signal - ends the wait for upstream
+   */
+  login(apiUser: string, password: string, address: string, signal: AbortSignal): Promise<Caller | Failure>;
 }
 
 /** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
@@ -41,7 +44,6 @@ export function createAuthenticator(options: {
   basicAuth: boolean;
   /** Calls per window of an api_user that no setting names. */
   quotaLimit: number;
-  deadlineMs: number;
   verify: Deliverer['verify'];
 }): Authenticator {
   const { accounts } = options;
@@ -50,13 +52,20 @@ export function createAuthenticator(options: {
   const proofs = new Map<string, Proof>();
   const findToken = tokenFinder(accounts);
 
-  const prove = async ({ apiUser, apiKey }: Account, address: string): Promise<Failure | null> => {
+  const prove = async (
+    { apiUser, apiKey }: Account,
+    address: string,
+    signal: AbortSignal,
+  ): Promise<Failure | null> => {
     const digest = await sha256(`${apiUser}\0${apiKey}`);
     const known = proofs.get(digest);
     if (known && known.until > Date.now()) return known.failure;
     const attempt = failedLogins.begin(apiUser, address);
     if (isFailure(attempt)) return attempt;
-    const proof = { until: Date.now() + PROOF_MS, failure: ask({ apiUser, apiKey, label: null }, attempt) };
+    const proof = {
+      until: Date.now() + PROOF_MS,
+      failure: ask({ apiUser, apiKey, label: null }, attempt, signal),
+    };
     proofs.delete(digest);
     proofs.set(digest, proof);
     const [oldest] = proofs.keys();
@@ -70,17 +79,22 @@ export function createAuthenticator(options: {
   };
 
   /** An upstream login is an attempt until it ends, so that many requests with one right key at once are one. */
-  const ask = async (login: Login, attempt: LoginAttempt): Promise<Failure | null> => {
+  const ask = async (login: Login, attempt: LoginAttempt, signal: AbortSignal): Promise<Failure | null> => {
     let failed: Failure | null = null;
     try {
-      failed = await options.verify(login, AbortSignal.timeout(options.deadlineMs));
+      failed = await options.verify(login, signal);
       return failed;
     } finally {
       attempt.end(failed?.code === 'upstream-credentials');
     }
   };
 
-  const ownKey = async (apiUser: string, apiKey: string, address: string): Promise<Caller | Failure> => {
+  const ownKey = async (
+    apiUser: string,
+    apiKey: string,
+    address: string,
+    signal: AbortSignal,
+  ): Promise<Caller | Failure> => {
     if (!isApiUser(apiUser)) {
       return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" and ":".');
     }
@@ -88,7 +102,7 @@ export function createAuthenticator(options: {
     const account = configured
       ? { ...configured, apiKey }
       : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
-    const failed = await prove(account, address);
+    const failed = await prove(account, address, signal);
     if (failed?.code === 'upstream-credentials')
       return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
     if (failed) return failed;
@@ -112,20 +126,18 @@ export function createAuthenticator(options: {
   return {
     token: byToken,
 
-    async apiKey(apiUser, apiKey, address) {
-      if (options.basicAuth) return ownKey(apiUser, apiKey, address);
-      return failure('unauthorized', 'An api_key is not taken here (BASIC_AUTH is off).');
-    },
-
-    async login(apiUser, password, address) {
+    async login(apiUser, password, address, signal) {
       const caller = await byToken(password, apiUser);
-      if (isFailure(caller) && options.basicAuth) return ownKey(apiUser, password, address);
+      if (isFailure(caller) && options.basicAuth) return ownKey(apiUser, password, address, signal);
       // After the comparison and for a right token too, so that a guesser beyond the limit learns nothing.
       const refused = failedLogins.refusal(apiUser, address);
       if (refused) return refused;
       if (!isFailure(caller)) return caller;
       failedLogins.add(apiUser, address);
-      return failure('unauthorized', 'No token of this api_user.');
+      return failure(
+        'unauthorized',
+        'This is no token of this api_user; its api_key is not accepted (BASIC_AUTH is off).',
+      );
     },
   };
 }

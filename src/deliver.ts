@@ -26,11 +26,15 @@ export interface Timing {
   readonly send: number;
 }
 
+export const NO_TIME: Timing = { lease: 0, draw: 0, send: 0 };
+
 export interface Delivered {
   readonly outcome: Outcome;
   /** The window after the last draw; null where nothing was drawn or asked. */
   readonly quota: QuotaState | null;
   readonly timing: Timing;
+  /** Tries to hand the message over; more than one where the first ones were lost before MAIL was answered. */
+  readonly attempts: number;
 }
 
 export interface Deliverer {
@@ -48,8 +52,9 @@ const CLOSED_MS = 10_000;
 export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
   return {
     async deliver({ login, limit, envelope, content }, signal) {
-      const timing = { lease: 0, draw: 0, send: 0 };
+      const timing = { ...NO_TIME };
       let state: QuotaState | null = null;
+      let tries = 0;
       const timed = async <T>(step: keyof Timing, work: Promise<T>): Promise<T> => {
         const start = performance.now();
         return work.finally(() => {
@@ -58,6 +63,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       };
 
       const outcome = await attempts(signal, async (attempt) => {
+        tries++;
         const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
         if (isFailure(lease)) return lease;
@@ -81,13 +87,14 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
         return timed('send', lease.send(envelope, content, signal));
       });
 
-      if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing };
+      if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing, attempts: tries };
       // Upstream counts calls that we do not see. A store that is away cannot close: the outcome stands.
       await timed('draw', quota.close(login.apiUser, CLOSED_MS)).catch(() => {});
       return {
         outcome: outcome.delivery === 'accepted' ? outcome : { ...outcome, retryAfterMs: CLOSED_MS },
         quota: { limit, remaining: 0, resetMs: CLOSED_MS },
         timing,
+        attempts: tries,
       };
     },
 

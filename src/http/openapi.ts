@@ -2,9 +2,9 @@
 
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { MessageSchema } from '../message/schema.ts';
-import { FAILURES, type FailureCode } from '../outcome.ts';
+import { FAILURES, type FailureCode, failure } from '../outcome.ts';
 import { MOST_IN_BATCH } from './messages.ts';
-import { PROBLEM_TYPE } from './problem.ts';
+import { PROBLEM_TYPE, problemOf } from './problem.ts';
 import { CallsSchema } from './quota.ts';
 import { BatchSchema, ProblemSchema, QuotaSchema, ReadinessSchema, ReceiptSchema } from './responses.ts';
 
@@ -79,16 +79,9 @@ function problems(codes: readonly FailureCode[]) {
   );
 }
 
-const exampleOf = (code: FailureCode) => ({
-  type: `urn:postern:problem:${code}`,
-  title: FAILURES[code].title,
-  status: FAILURES[code].status,
-  detail: `${FAILURES[code].title}.`,
-  instance: '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
-  code,
-  delivery: code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent',
-  retryable: FAILURES[code].retryable,
-});
+/** By the function that answers, so that an example cannot differ from an answer. */
+const exampleOf = (code: FailureCode) =>
+  problemOf(failure(code, `${FAILURES[code].title}.`), '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55');
 
 const json = (schema: object, example: unknown) => ({
   'application/json': { schema, examples: { example: { value: example } } },
@@ -145,8 +138,7 @@ const string = { type: 'string' };
 const integer = { type: 'integer' };
 
 /** The API description of this deployment. */
-export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; maxMessageBytes: number }) {
-  const schemes = ['bearer', ...(basicAuth ? ['basic'] : [])];
+export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
   const health = { type: 'object', properties: { status: string }, required: ['status'] };
   return {
     openapi: '3.1.1',
@@ -158,7 +150,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    security: schemes.map((scheme) => ({ [scheme]: [] })),
+    security: [{ bearer: [] }, { basic: [] }],
     tags: [
       { name: 'messages', description: 'Send.' },
       { name: 'quota', description: 'The calls that an api_user has left.' },
@@ -293,9 +285,11 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A gateway token.' },
-        ...(basicAuth && {
-          basic: { type: 'http', scheme: 'basic', description: "The caller's own api_user and api_key." },
-        }),
+        basic: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'An api_user with a gateway token or, where BASIC_AUTH is on, its api_key.',
+        },
       },
       headers: {
         'RateLimit-Policy': {

@@ -1,12 +1,13 @@
 /** What can be wrong with a request before its message is looked at: the size, the media type, the JSON, the key. */
 
-import type { Context, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { type Failure, failure } from '../outcome.ts';
+import type { Context, Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 
 /** What a middleware ends with: an answer of its own, or nothing where the handlers gave one. */
-type Answer = Awaited<ReturnType<MiddlewareHandler>>;
+type Answer = Awaited<ReturnType<MiddlewareHandler<Env>>>;
 
 /**
  * The largest bodies that may be in memory at once. A body takes some five times its size while it is read,
@@ -23,7 +24,7 @@ const UNDECLARED_PART = 16;
  * A declared length is believed, since the HTTP parser holds the body to it. Hono's middleware counts the
  * rest; it is not asked about every request because on Node its look at the stream costs a whole `Request`.
  */
-export function limitBody(maxSize: number): MiddlewareHandler {
+export function limitBody(maxSize: number): MiddlewareHandler<Env> {
   const tooLarge = (c: Context) =>
     respondProblem(c, failure('message-too-large', `The body is larger than ${maxSize} bytes.`));
   const count = bodyLimit({ maxSize, onError: tooLarge });
@@ -31,7 +32,7 @@ export function limitBody(maxSize: number): MiddlewareHandler {
 
   const holding = async (c: Context, size: number, work: () => Promise<Answer>): Promise<Answer> => {
     if (inMemory + size > MOST_LARGEST * maxSize) {
-      const detail = 'The messages under way fill the memory that they may take; nothing was sent.';
+      const detail = 'Too many bytes are in flight; nothing was sent.';
       return respondProblem(c, failure('overloaded', detail, { retryAfterMs: 1000 }));
     }
     inMemory += size;

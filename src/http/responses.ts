@@ -1,4 +1,4 @@
-/** What the door answers, as schemas: the code's types and the API description are made from the same. */
+/** The bodies of responses, as schemas: the code's types and the API description are made from the same. */
 
 import * as v from 'valibot';
 import { FAILURES, type FailureCode } from '../outcome.ts';
@@ -23,7 +23,7 @@ export const ReceiptSchema = v.object({
   embedded: v.pipe(whole, v.description('Pictures made from data URIs.')),
   response: v.pipe(v.string(), v.description("Upstream's final reply.")),
 });
-export type Receipt = v.InferOutput<typeof ReceiptSchema>;
+export type ReceiptBody = v.InferOutput<typeof ReceiptSchema>;
 
 export const QuotaSchema = v.object({
   apiUser: v.string(),
@@ -32,7 +32,7 @@ export const QuotaSchema = v.object({
   windowSeconds: whole,
   reset: v.pipe(whole, v.description('Seconds until the whole limit is back.')),
 });
-export type QuotaAnswer = v.InferOutput<typeof QuotaSchema>;
+export type QuotaBody = v.InferOutput<typeof QuotaSchema>;
 
 export const ReadinessSchema = v.object({
   status: v.picklist(['ready', 'not ready']),
@@ -82,3 +82,4 @@ export const BatchSchema = v.array(
     v.object({ status: whole, problem: ProblemSchema }),
   ]),
 );
+export type BatchItem = v.InferOutput<typeof BatchSchema>[number];

@@ -1,14 +1,15 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
-import type { Context } from 'hono';
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
 import type { Config } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createApp, type Readiness } from '../http/app.ts';
+import type { Context } from '../http/context.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
-import { compose } from '../message/compose.ts';
+import type { Emit } from '../message-event.ts';
 import type { Quota } from '../quota.ts';
+import { createSend } from '../send.ts';
 import { createSubmit, type Submit } from '../submit.ts';
 
 /** What differs between the runtimes. */
@@ -18,6 +19,8 @@ export interface Edges {
   readonly idempotency: Idempotency;
   readonly ready: () => Promise<Readiness>;
   readonly clientAddress: (c: Context) => string;
+  /** How long a request may take, in milliseconds: DEADLINE_MS, or less where the runtime leaves less. */
+  readonly deadlineMs: (c: Context) => number;
   readonly log: Log;
 }
 
@@ -25,31 +28,30 @@ export interface Gateway {
   readonly app: ReturnType<typeof createApp>;
   readonly submit: Submit;
   readonly authenticator: Authenticator;
+  /** For what a door refuses before it is submitted. */
+  readonly emit: Emit;
 }
 
 export function createGateway(config: Config, edges: Edges): Gateway {
-  const { accounts, basicAuth, deadlineMs, maxMessageBytes, corsOrigins } = config;
+  const { accounts, basicAuth, maxMessageBytes, corsOrigins } = config;
+  const emit: Emit = (event) => edges.log.info('message', { ...event });
   const authenticator = createAuthenticator({
     accounts,
     basicAuth,
     quotaLimit: config.quota.limit,
-    deadlineMs,
     verify: edges.deliverer.verify,
   });
-  const submit = createSubmit({ ...edges, deadlineMs });
+  const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const app = createApp({
     ...edges,
     ready: shared(edges.ready),
     authenticator,
-    submit,
-    compose,
+    send: createSend({ submit, maxMessageBytes, emit }),
     windowMs: config.quota.windowMs,
-    basicAuth,
     corsOrigins,
-    deadlineMs,
     maxMessageBytes,
   });
-  return { app, submit, authenticator };
+  return { app, submit, authenticator, emit };
 }
 
 /** Probes that come at once, or within a second, share one answer: anybody may ask, and each asks upstream. */

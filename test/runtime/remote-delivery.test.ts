@@ -29,8 +29,7 @@ function remote(work: () => Promise<Delivered>) {
       return { deliver: work, verify: async () => work().then(() => null) };
     },
   };
-  const remainingMs = () => 1000;
-  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, remainingMs, log });
+  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, log });
   return { deliverer, asked, lines };
 }
 

@@ -1,0 +1,148 @@
+/** The way of a JSON message, whatever door it came through: parse → compose → identity → submit. */
+
+import type { Caller } from './authenticate.ts';
+import { NO_TIME, type Timing } from './deliver.ts';
+import { sha256 } from './digest.ts';
+import { type MessageKey, storeKey } from './idempotency.ts';
+import { compose } from './message/compose.ts';
+import { type Message, messageIdFor } from './message/message.ts';
+import { parseMessage } from './message/parse.ts';
+import { type Emit, messageEvent, type Origin } from './message-event.ts';
+import { type Accepted, type Failure, type FieldError, failure, type Rejection } from './outcome.ts';
+import type { QuotaState } from './quota.ts';
+import type { Submission, Submit, Submitted } from './submit.ts';
+
+export interface SendRequest {
+  readonly caller: Caller;
+  /** Any JSON value: what is wrong with it is answered. */
+  readonly message: unknown;
+  readonly key: MessageKey | null;
+  readonly origin: Origin;
+}
+
+/** What the caller of an accepted message is answered. */
+export interface Receipt {
+  readonly id: string;
+  /** The Message-ID header. */
+  readonly messageId: string;
+  /** SendCloud's id of the message; null where its reply carries none. */
+  readonly queueId: string | null;
+  readonly label: number | null;
+  readonly accepted: readonly string[];
+  readonly rejected: readonly Rejection[];
+  /** SendCloud's e-mail id of each accepted recipient, by address. */
+  readonly emailIds: Readonly<Record<string, string>>;
+  /** Bytes as transferred. */
+  readonly size: number;
+  /** Pictures made from data URIs. */
+  readonly embedded: number;
+  /** Upstream's final reply. */
+  readonly response: string;
+}
+
+export interface Sent {
+  readonly result: Receipt | Failure;
+  readonly replayed: boolean;
+  readonly quota: QuotaState | null;
+  readonly timing: Timing & { readonly compose: number };
+}
+
+export type Send = (request: SendRequest, signal: AbortSignal) => Promise<Sent>;
+
+/** A message ready to be submitted, and what its receipt tells of it. */
+interface Prepared {
+  readonly submission: Submission;
+  readonly message: Message;
+  readonly id: string;
+  readonly messageId: string;
+  readonly size: number;
+}
+
+export function createSend(options: { submit: Submit; maxMessageBytes: number; emit: Emit }): Send {
+  const { submit, maxMessageBytes, emit } = options;
+
+  return async function send(request, signal) {
+    const start = performance.now();
+    const prepared = await prepare(request, signal, start);
+    if ('code' in prepared) return refused(request, prepared, performance.now() - start);
+    const submitted = await submit(prepared.submission, signal);
+    const { outcome, replayed, quota, timing } = submitted;
+    return {
+      result: outcome.delivery === 'accepted' ? receiptOf(outcome, prepared) : outcome,
+      replayed,
+      quota,
+      timing: { compose: prepared.submission.facts.composeMs, ...timing },
+    };
+  };
+
+  async function prepare(
+    { caller, message: input, key, origin }: SendRequest,
+    signal: AbortSignal,
+    start: number,
+  ): Promise<Prepared | Failure> {
+    if (signal.aborted)
+      return failure('upstream-timeout', 'The deadline had passed before this message began.');
+    const parsed = parseMessage(input);
+    if ('errors' in parsed) return invalidMessage(parsed.errors);
+    const { message } = parsed;
+    const id = await messageIdentity(caller.account.apiUser, key);
+    const messageId = messageIdFor(id, message.from);
+    const { envelope, bytes } = compose(message, { messageId, date: new Date() });
+    const size = bytes.byteLength;
+    if (size > maxMessageBytes) {
+      const detail = `The message has ${size} bytes as transferred; at most ${maxMessageBytes} are allowed.`;
+      return failure('message-too-large', detail);
+    }
+    const idempotency = key === null ? null : { ...key, fingerprint: await sha256(JSON.stringify(input)) };
+    const submission: Submission = {
+      caller,
+      label: message.label,
+      envelope: { ...envelope, size, eightBit: false },
+      content: bytes,
+      idempotency,
+      facts: { origin, id, composeMs: performance.now() - start },
+    };
+    return { submission, message, id, messageId, size };
+  }
+
+  /** What never reaches `submit` ends with the same event. */
+  function refused({ caller, origin }: SendRequest, failed: Failure, composeMs: number): Sent {
+    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs };
+    const submitted: Submitted = {
+      outcome: failed,
+      replayed: false,
+      quota: null,
+      timing: NO_TIME,
+      attempts: 0,
+    };
+    emit(messageEvent({ ...facts, apiUser: caller.account.apiUser }, submitted));
+    return { result: failed, replayed: false, quota: null, timing: { compose: composeMs, ...NO_TIME } };
+  }
+}
+
+const receiptOf = (outcome: Accepted, { id, messageId, size, message }: Prepared): Receipt => ({
+  id,
+  messageId,
+  queueId: outcome.queueId,
+  label: message.label,
+  accepted: outcome.accepted,
+  rejected: outcome.rejected,
+  emailIds: outcome.emailIds,
+  size,
+  embedded: message.embedded,
+  response: outcome.reply.response,
+});
+
+function invalidMessage(errors: readonly FieldError[]): Failure {
+  const many = errors.length === 1 ? 'an error' : `${errors.length} errors`;
+  return failure('invalid-message', `The message has ${many}; nothing was sent.`, { errors });
+}
+
+/**
+ * The id of a message, which makes its Message-ID. An idempotency key always makes the same one, so a message
+ * that is sent again after a failure is one message to every reader.
+ */
+async function messageIdentity(apiUser: string, key: MessageKey | null): Promise<string> {
+  if (key === null) return crypto.randomUUID();
+  return (await sha256(storeKey(apiUser, key))).slice(0, 32);
+}

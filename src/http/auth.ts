@@ -3,6 +3,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { auth as parseBasic } from 'hono/utils/basic-auth';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import { deadlineIn } from '../deadline.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import type { Context, Env } from './context.ts';
 import { respondProblem } from './problem.ts';
@@ -34,7 +35,7 @@ export function authenticate({
     if (!basic) {
       return failure('unauthorized', 'The Authorization header is neither Bearer with a token nor Basic.');
     }
-    const signal = AbortSignal.timeout(deadlineMs(c));
+    const signal = deadlineIn(deadlineMs(c));
     return authenticator.login(basic.username, basic.password, clientAddress(c), signal);
   }
 }

@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
+import { deadlineIn } from '../deadline.ts';
 import type { Origin } from '../message-event.ts';
 import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
@@ -35,7 +36,7 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
   return new Hono<Env>()
     .post('/', async (c) => {
       const origin = originOf(c);
-      const signal = AbortSignal.timeout(deadlineMs(c));
+      const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
       const body = await readJson(c);
@@ -58,7 +59,7 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
     })
     .post('/batch', async (c) => {
       const origin = originOf(c);
-      const signal = AbortSignal.timeout(deadlineMs(c));
+      const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
       const body = await readJson(c);

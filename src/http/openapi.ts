@@ -17,7 +17,13 @@ const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
 };
 
 /** Failures by status that an operation may answer with, beside those of every authenticated one. */
-const AUTHENTICATED: FailureCode[] = ['unauthorized', 'too-many-failed-logins', 'internal', 'overloaded'];
+const AUTHENTICATED: FailureCode[] = [
+  'unauthorized',
+  'too-many-failed-logins',
+  'internal',
+  'misconfigured',
+  'overloaded',
+];
 const SENDING: FailureCode[] = [
   ...AUTHENTICATED,
   'invalid-request',
@@ -46,7 +52,7 @@ const BATCH: FailureCode[] = [
   'unsupported-media-type',
   'invalid-message',
 ];
-const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal'];
+const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal', 'misconfigured'];
 const READING_QUOTA: FailureCode[] = [...AUTHENTICATED, 'quota-unavailable'];
 const DRAWING_QUOTA: FailureCode[] = [
   ...READING_QUOTA,

@@ -1,7 +1,7 @@
 /** Warm connections by login: bounded in number, in waiting and in age. */
 
-import { firstOf } from '../abort.ts';
 import type { Login } from '../account.ts';
+import { firstOf } from '../deadline.ts';
 import { type Accepted, type Failure, failure, isFailure } from '../outcome.ts';
 import { formatLoginName } from '../sendcloud.ts';
 import type { Envelope, Lease, Relay } from '../transaction.ts';

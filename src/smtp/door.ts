@@ -14,9 +14,9 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
-import { firstOf } from '../abort.ts';
 import { policyFailure } from '../account.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import { firstOf } from '../deadline.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
 import { parseLoginName } from '../sendcloud.ts';

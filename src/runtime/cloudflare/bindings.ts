@@ -15,8 +15,8 @@ export interface Bindings {
   readonly IDEMPOTENCY?: DurableObjectNamespace<RemoteKey>;
 }
 
-/** A `Deliverer` on the other side of a call; its signal travels along. */
+/** A `Deliverer` on the other side of a call: an AbortSignal cannot travel, the time that it leaves can. */
 export interface RemoteDelivery {
-  deliver(delivery: Delivery, signal: AbortSignal): Promise<Delivered>;
-  verify(login: Login, signal: AbortSignal): Promise<Failure | null>;
+  deliver(delivery: Delivery, remainingMs: number): Promise<Delivered>;
+  verify(login: Login, remainingMs: number): Promise<Failure | null>;
 }

@@ -5,6 +5,7 @@
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import type { Login } from '../../account.ts';
+import { deadlineIn, remainingMs } from '../../deadline.ts';
 import { createDeliverer, type Delivered, type Deliverer, type Delivery, NO_TIME } from '../../deliver.ts';
 import { sha256 } from '../../digest.ts';
 import { createLog, type Log } from '../../log.ts';
@@ -30,12 +31,12 @@ export class DeliveryObject extends DurableObject<Environment> implements Remote
     this.#deliverer = createDeliverer({ relay, quota });
   }
 
-  deliver(delivery: Delivery, signal: AbortSignal): Promise<Delivered> {
-    return this.#deliverer.deliver(delivery, signal);
+  deliver(delivery: Delivery, remainingMs: number): Promise<Delivered> {
+    return this.#deliverer.deliver(delivery, deadlineIn(remainingMs));
   }
 
-  verify(login: Login, signal: AbortSignal): Promise<Failure | null> {
-    return this.#deliverer.verify(login, signal);
+  verify(login: Login, remainingMs: number): Promise<Failure | null> {
+    return this.#deliverer.verify(login, deadlineIn(remainingMs));
   }
 }
 
@@ -83,15 +84,18 @@ export function createRemoteDeliverer(options: {
 
   return {
     async deliver(delivery, signal) {
+      // Not within `try`: a bug there would read as a lost object.
+      const left = remainingMs(signal);
       try {
-        return await withObject(delivery.login, (object) => object.deliver(delivery, signal));
+        return await withObject(delivery.login, (object) => object.deliver(delivery, left));
       } catch (error) {
         return { outcome: lostFailure(error as ObjectError, log), quota: null, timing: NO_TIME, attempts: 1 };
       }
     },
     async verify(login, signal) {
+      const left = remainingMs(signal);
       try {
-        return await withObject(login, (object) => object.verify(login, signal));
+        return await withObject(login, (object) => object.verify(login, left));
       } catch (error) {
         const lost = lostFailure(error as ObjectError, log);
         if (lost.code === 'overloaded') return lost;

@@ -10,13 +10,13 @@ import type { Log } from '../log.ts';
 import { failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { authenticate } from './auth.ts';
+import { discardUnread, readBody } from './body.ts';
 import type { Env } from './context.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
-import { limitBody } from './request.ts';
 
 /** What `/readyz` reports of each part: null when it is well, or what is wrong. */
 export type Readiness = Readonly<Record<string, string | null>>;
@@ -58,6 +58,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     });
   });
 
+  app.use(discardUnread(maxMessageBytes));
+
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {
     const parts = await options.ready();
@@ -68,7 +70,7 @@ export function createApp(options: AppOptions): Hono<Env> {
 
   app.use('/v1/*', authenticate(options));
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
-  app.use('/v1/*', limitBody(maxMessageBytes));
+  app.use('/v1/*', readBody(maxMessageBytes, options.deadlineMs));
   app.route('/v1/messages', messageRoutes(options));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
 

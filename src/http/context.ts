@@ -9,6 +9,8 @@ export interface Env {
   Variables: {
     requestId: string;
     caller: Caller;
+    /** What was sent, decoded; unset where nothing was read. */
+    body: Uint8Array;
     /** What a handler's draw left; unset where none was made. */
     quotaState: QuotaState | null;
     /** What was answered, for the request's log line. */

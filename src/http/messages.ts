@@ -39,7 +39,7 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = await readJson(c);
+      const body = readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const sent = await send(
         {
@@ -62,7 +62,7 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = await readJson(c);
+      const body = readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const messages = body.json;
       if (!Array.isArray(messages) || messages.length < 1 || messages.length > MOST_IN_BATCH) {

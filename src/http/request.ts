@@ -1,72 +1,15 @@
-/** What can be wrong with a request before its message is looked at: the size, the media type, the JSON, the key. */
+/** What can be wrong with a request before its message is looked at: the media type, the JSON, the key. */
 
-import type { MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { type Failure, failure } from '../outcome.ts';
-import type { Context, Env } from './context.ts';
-import { respondProblem } from './problem.ts';
-
-/** What a middleware ends with: an answer of its own, or nothing where the handlers gave one. */
-type Answer = Awaited<ReturnType<MiddlewareHandler<Env>>>;
-
-/**
- * The largest bodies that may be in memory at once. A body takes some five times its size while it is read,
- * checked and composed, and its message waits for a connection with all of that.
- */
-const MOST_LARGEST = 4;
-
-/** What a body without a length counts as while it arrives, in parts of the largest: most in chunks are small. */
-const UNDECLARED_PART = 16;
-
-/**
- * Answers 413 to a body of more than `maxSize` bytes, and `overloaded` to one for which there is no memory.
- *
- * A declared length is believed, since the HTTP parser holds the body to it. Hono's middleware counts the
- * rest; it is not asked about every request because on Node its look at the stream costs a whole `Request`.
- */
-export function limitBody(maxSize: number): MiddlewareHandler<Env> {
-  const tooLarge = (c: Context) =>
-    respondProblem(c, failure('message-too-large', `The body is larger than ${maxSize} bytes.`));
-  const count = bodyLimit({ maxSize, onError: tooLarge });
-  let inMemory = 0;
-
-  const holding = async (c: Context, size: number, work: () => Promise<Answer>): Promise<Answer> => {
-    if (inMemory + size > MOST_LARGEST * maxSize) {
-      const detail = 'Too many bytes are in flight; nothing was sent.';
-      return respondProblem(c, failure('overloaded', detail, { retryAfterMs: 1000 }));
-    }
-    inMemory += size;
-    try {
-      return await work();
-    } finally {
-      inMemory -= size;
-    }
-  };
-
-  return async function limitBody(c, next) {
-    if (c.req.method !== 'POST') return next();
-    const length = c.req.header('Content-Length') ?? '';
-    if (/^\d+$/.test(length) && !c.req.header('Transfer-Encoding')) {
-      return Number(length) > maxSize ? tooLarge(c) : holding(c, Number(length), next);
-    }
-    const refused = await holding(c, maxSize / UNDECLARED_PART, () =>
-      count(c, async () => {}).catch(() => respondProblem(c, brokenOff())),
-    );
-    if (refused) return refused;
-    const { byteLength } = await c.req.arrayBuffer();
-    return holding(c, byteLength, next);
-  };
-}
+import type { Context } from './context.ts';
 
 /** The parsed JSON (RFC 8259), or why there is none. */
-export async function readJson(c: Context): Promise<{ readonly json: unknown } | Failure> {
+export function readJson(c: Context): { readonly json: unknown } | Failure {
   const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
   if (mediaType !== 'application/json') {
     return failure('unsupported-media-type', 'Send the message as Content-Type: application/json.');
   }
-  const body = await c.req.arrayBuffer().catch(() => null);
-  if (body === null) return brokenOff();
-  const text = decodeUtf8(body);
+  const text = decodeUtf8(c.get('body'));
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   try {
     return { json: JSON.parse(text) };
@@ -77,10 +20,7 @@ export async function readJson(c: Context): Promise<{ readonly json: unknown } |
   }
 }
 
-/** For the log: who sent it is not there any more. */
-const brokenOff = (): Failure => failure('invalid-request', 'The body broke off.');
-
-function decodeUtf8(bytes: ArrayBuffer): string | null {
+function decodeUtf8(bytes: Uint8Array): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

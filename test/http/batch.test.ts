@@ -14,6 +14,7 @@ test('every item starts in a turn of its own, also where none waits for anything
     .use(async (c, next) => {
       const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 10 };
       c.set('caller', { account, ownKey: false });
+      c.set('body', new Uint8Array(await c.req.arrayBuffer()));
       await next();
     })
     .route(

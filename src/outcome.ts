@@ -109,6 +109,13 @@ export const FAILURES = {
     delivery: 'not-sent',
     retryable: true,
   },
+  'not-cancellable': {
+    status: 409,
+    smtp: null,
+    title: 'The message waits no longer',
+    delivery: 'unknown',
+    retryable: false,
+  },
   'message-too-large': {
     status: 413,
     smtp: { code: 552, text: '5.3.4 Message too large' },
@@ -182,6 +189,13 @@ export const FAILURES = {
     delivery: 'unknown',
     retryable: false,
   },
+  'outbox-off': {
+    status: 501,
+    smtp: null,
+    title: 'This gateway keeps no outbox',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'upstream-credentials': {
     status: 502,
     smtp: { code: 451, text: '4.7.0 Upstream refused the configured credentials' },
@@ -221,6 +235,13 @@ export const FAILURES = {
     status: 503,
     smtp: { code: 451, text: '4.3.0 The quota cannot be read' },
     title: 'The quota cannot be read',
+    delivery: 'not-sent',
+    retryable: true,
+  },
+  'store-unavailable': {
+    status: 503,
+    smtp: { code: 451, text: '4.3.0 The store does not answer' },
+    title: 'The store of keys or of queued messages does not answer',
     delivery: 'not-sent',
     retryable: true,
   },

@@ -7,6 +7,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { timing } from 'hono/timing';
 import type { Authenticator } from '../authenticate.ts';
 import type { Log } from '../log.ts';
+import type { Outbox } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { authenticate } from './auth.ts';
@@ -14,6 +15,7 @@ import { discardUnread, readBody } from './body.ts';
 import type { Env } from './context.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
+import { outboxRoutes } from './outbox.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -24,6 +26,8 @@ export type Readiness = Readonly<Record<string, string | null>>;
 export interface AppOptions extends MessagesOptions {
   readonly authenticator: Authenticator;
   readonly quota: Quota;
+  /** Null where there is none. */
+  readonly outbox: Outbox | null;
   readonly windowMs: number;
   readonly maxMessageBytes: number;
   readonly corsOrigins: readonly string[];
@@ -72,6 +76,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
   app.use('/v1/*', readBody(maxMessageBytes, options.deadlineMs));
   app.route('/v1/messages', messageRoutes(options));
+  app.route('/v1/messages', outboxRoutes(options.outbox));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
 
   app.notFound((c) => {

@@ -3,11 +3,13 @@
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
 import type { Config } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
+import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
 import type { Context } from '../http/context.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
+import type { Outbox } from '../outbox.ts';
 import type { Quota } from '../quota.ts';
 import { createSend } from '../send.ts';
 import { createSubmit, type Submit } from '../submit.ts';
@@ -17,6 +19,8 @@ export interface Edges {
   readonly deliverer: Deliverer;
   readonly quota: Quota;
   readonly idempotency: Idempotency;
+  /** Null where queued messages are not kept; `wake` has a worker look for what is due. */
+  readonly outbox: { readonly outbox: Outbox; readonly wake: (apiUser: string) => void } | null;
   readonly ready: () => Promise<Readiness>;
   readonly clientAddress: (c: Context) => string;
   /** How long a request may take, in milliseconds: DEADLINE_MS, or less where the runtime leaves less. */
@@ -41,12 +45,14 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     quotaLimit: config.quota.limit,
     verify: edges.deliverer.verify,
   });
+  const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const app = createApp({
     ...edges,
     ready: shared(edges.ready),
     authenticator,
-    send: createSend({ submit, maxMessageBytes, emit }),
+    outbox: edges.outbox?.outbox ?? null,
+    send: createSend({ submit, enqueue, maxMessageBytes, emit }),
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,

@@ -60,6 +60,7 @@ function openGateway(environment: Environment): Handler {
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    outbox: null,
     // Never longer than the invocation's own time.
     deadlineMs: (c) =>
       Math.min(config.deadlineMs, lambdaContext(c).getRemainingTimeInMillis() - ANSWERING_MS),

@@ -67,6 +67,7 @@ export async function start(
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    outbox: null,
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;

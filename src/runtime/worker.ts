@@ -63,6 +63,7 @@ function openGateway(env: Environment): Fetch {
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
+    outbox: null,
     deadlineMs: () => config.deadlineMs,
   });
   return (request, bindings, ctx) => app.fetch(request, bindings, ctx);

@@ -43,6 +43,7 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     accounts,
     basicAuth,
     quotaLimit: config.quota.limit,
+    quota: edges.quota,
     verify: edges.deliverer.verify,
   });
   const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });

@@ -27,17 +27,11 @@ export const MOST_IN_BATCH = 100;
 /** Messages of one batch in flight at once: enough to keep a login's connections busy. */
 const BATCH_WORKERS = 8;
 
-export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptions): Hono<Env> {
-  const originOf = (c: Context): Origin => ({
-    requestId: c.get('requestId'),
-    door: 'http',
-    clientAddress: clientAddress(c),
-    startedAt: performance.now(),
-  });
-
+export function messageRoutes(options: MessagesOptions): Hono<Env> {
+  const { send, deadlineMs } = options;
   return new Hono<Env>()
     .post('/', async (c) => {
-      const origin = originOf(c);
+      const origin = originOf(c, options);
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
@@ -65,7 +59,7 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
       return c.json(stateOf(c, result), 202);
     })
     .post('/batch', async (c) => {
-      const origin = originOf(c);
+      const origin = originOf(c, options);
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
@@ -91,6 +85,14 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
       return c.json(all.map((sent) => batchItem(c, sent)));
     });
 }
+
+/** Where this request came in. */
+export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddress'>): Origin => ({
+  requestId: c.get('requestId'),
+  door: 'http',
+  clientAddress: options.clientAddress(c),
+  startedAt: performance.now(),
+});
 
 /** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */
 function preferenceOf(c: Context): { readonly deferred: boolean; readonly honoured: () => void } {

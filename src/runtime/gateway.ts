@@ -57,6 +57,7 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
+    adapters: [],
   });
   return { app, submit, authenticator, emit };
 }

@@ -461,6 +461,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       outbox: null,
       windowMs: 60_000,
       corsOrigins: [],
+      adapters: [],
       deadlineMs: () => 1000,
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),

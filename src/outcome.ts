@@ -87,7 +87,7 @@ export const FAILURES = {
   'method-not-allowed': { status: 405, smtp: null, title: 'Method not allowed here', retryable: false },
   'request-in-progress': {
     status: 409,
-    smtp: null,
+    smtp: { code: 451, text: '4.3.0 A message with this Idempotency-Key is still in progress' },
     title: 'A request with this Idempotency-Key is in progress',
     retryable: true,
   },
@@ -107,7 +107,7 @@ export const FAILURES = {
   },
   'idempotency-key-reused': {
     status: 422,
-    smtp: null,
+    smtp: { code: 554, text: '5.6.0 The Idempotency-Key belongs to another message' },
     title: 'The Idempotency-Key belongs to another request',
     retryable: false,
   },

@@ -1,5 +1,6 @@
 /** What can be wrong with a request before its message is looked at: the media type, the JSON, the key. */
 
+import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
 import type { Context } from './context.ts';
 
@@ -28,20 +29,15 @@ function decodeUtf8(bytes: Uint8Array): string | null {
   }
 }
 
-/**
- * The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): a structured-field string, or bare;
- * null where there is none.
- */
+/** The Idempotency-Key; null where there is none. */
 export function idempotencyKey(c: Context): string | null | Failure {
   const header = c.req.header('Idempotency-Key');
   if (header === undefined) return null;
-  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header)?.[1];
-  if (quoted === undefined && header.includes(',')) {
+  const key = parseIdempotencyKey(header);
+  if (key !== null) return key;
+  if (header.includes(',')) {
     // RFC 9110 section 5.2: that is what two headers of one name look like.
     return failure('invalid-request', 'Give one Idempotency-Key; put one that has a comma in quotes.');
   }
-  const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
-  const brokenQuotes = quoted === undefined && header.startsWith('"');
-  if (!brokenQuotes && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
   return failure('invalid-request', 'Give an Idempotency-Key of 1 to 255 printable ASCII characters.');
 }

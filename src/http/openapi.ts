@@ -179,6 +179,22 @@ const prefer = {
 };
 
 const string = { type: 'string' };
+
+const ENVELOPE_PARAMETERS = [
+  {
+    name: 'from',
+    in: 'query',
+    description: "Of a whole message: the envelope's sender, else Sender or From.",
+    schema: string,
+  },
+  {
+    name: 'to',
+    in: 'query',
+    description: "Of a whole message: the envelope's recipients, else those in To, Cc and Bcc.",
+    schema: { type: 'array', items: string },
+  },
+  { name: 'label', in: 'query', description: 'Of a whole message: its label.', schema: { type: 'integer' } },
+];
 const integer = { type: 'integer' };
 
 /** The API description of this deployment. */
@@ -208,8 +224,20 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
           summary: 'Send one message, now or later',
           description:
             'Without a preference it is sent now, and the answer is the receipt. With `Prefer: respond-async` or `sendAt` the outbox keeps it until its outcome is final.',
-          parameters: [idempotencyKey, prefer],
-          requestBody: { required: true, content: json(ref('schemas', 'Message'), MESSAGE_EXAMPLE) },
+          parameters: [idempotencyKey, prefer, ...ENVELOPE_PARAMETERS],
+          requestBody: {
+            required: true,
+            content: {
+              ...json(ref('schemas', 'Message'), MESSAGE_EXAMPLE),
+              'message/rfc822': {
+                schema: {
+                  type: 'string',
+                  format: 'binary',
+                  description: 'A whole message: it goes out as it is, without Bcc.',
+                },
+              },
+            },
+          },
           responses: {
             200: {
               description: 'Upstream accepted the message.',

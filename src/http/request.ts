@@ -2,20 +2,50 @@
 
 import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
+import type { MessageSource } from '../send.ts';
 import type { Context } from './context.ts';
 
-/** The parsed JSON (RFC 8259), or why there is none. */
-export function readJson(c: Context): { readonly json: unknown } | Failure {
-  const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
-  if (mediaType !== 'application/json') {
-    return failure('unsupported-media-type', 'Send the message as Content-Type: application/json.');
+const mediaTypeOf = (c: Context): string | undefined =>
+  c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
+
+/** One message: JSON, or a whole one with its envelope in the query. */
+export function readMessage(c: Context): MessageSource | Failure {
+  if (mediaTypeOf(c) !== 'message/rfc822') {
+    return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
   }
+  const { searchParams } = new URL(c.req.url);
+  const unknown = [...searchParams.keys()].find((name) => !['from', 'to', 'label'].includes(name));
+  if (unknown !== undefined) {
+    return failure(
+      'invalid-request',
+      `Remove the parameter "${unknown.slice(0, 50)}": there are from, to and label.`,
+    );
+  }
+  return {
+    whole: {
+      bytes: c.get('body'),
+      from: searchParams.get('from'),
+      to: searchParams
+        .getAll('to')
+        .flatMap((list) => list.split(','))
+        .map((one) => one.trim()),
+      label: searchParams.get('label'),
+    },
+  };
+}
+
+/** The parsed JSON (RFC 8259), or why there is none. */
+export function readJson(
+  c: Context,
+  expected = 'Send the body as Content-Type: application/json.',
+): { readonly json: unknown } | Failure {
+  if (mediaTypeOf(c) !== 'application/json') return failure('unsupported-media-type', expected);
   const text = decodeUtf8(c.get('body'));
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   try {
     return { json: JSON.parse(text) };
   } catch (error) {
-    // The engine quotes what stood there, and a part of the message is nothing for a log: only the place is told.
+    // The engine quotes what stood there, and a part of the message is nothing for a log: only the place is given.
     const [place = ''] = /(?: at position \d+.*)?$/.exec((error as SyntaxError).message) ?? [];
     return failure('invalid-request', `The body is not JSON${place}.`);
   }

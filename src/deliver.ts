@@ -17,6 +17,8 @@ export interface Delivery {
   readonly limit: number;
   readonly envelope: Envelope;
   readonly content: Content;
+  /** See `Lease.send`. */
+  readonly beforeDot?: () => Promise<boolean>;
 }
 
 /** Milliseconds spent in each step, over all attempts. */
@@ -47,7 +49,7 @@ const CLOSED_MS = 10_000;
 
 export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
   return {
-    async deliver({ login, limit, envelope, content }, signal) {
+    async deliver({ login, limit, envelope, content, beforeDot }, signal) {
       const timing = { lease: 0, draw: 0, send: 0 };
       let state: QuotaState | null = null;
       const timed = async <T>(step: keyof Timing, work: Promise<T>): Promise<T> => {
@@ -58,7 +60,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       };
 
       const outcome = await attempts(signal, async (attempt) => {
-        const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
+        const asked = { helo: domainOf(envelope.from), fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
         if (isFailure(lease)) return lease;
         const obstacle = obstacleFor(envelope, lease, signal);
@@ -78,7 +80,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
           lease.release();
           return quotaExceeded(draw);
         }
-        return timed('send', lease.send(envelope, content, signal));
+        return timed('send', lease.send(envelope, content, signal, beforeDot));
       });
 
       if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing };
@@ -92,9 +94,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
     },
 
     async verify(login, signal) {
-      const proof = await attempts(signal, (attempt) =>
-        relay.lease(login, { helo: null, attempt, fresh: true }, signal),
-      );
+      const proof = await attempts(signal, () => relay.lease(login, { helo: null, fresh: true }, signal));
       if (isFailure(proof)) return proof;
       proof.release();
       return null;

@@ -5,7 +5,7 @@ import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/
 import { ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createDeadline, type Deadline } from './deadline.ts';
 import { createGateway } from './gateway.ts';
 import { createStores } from './stores.ts';
@@ -49,7 +49,7 @@ function open(environment: Environment): Handler {
 function openGateway(environment: Environment): Handler {
   const config = parseConfig(environment, DEFAULTS);
   const log = createLog(config.logLevel, writeLog);
-  const pool = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const deadline = createDeadline();
   const { app } = createGateway(config, {

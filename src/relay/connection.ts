@@ -218,13 +218,12 @@ async function secure(
     session.close();
     return insecure(at, 'no STARTTLS');
   }
-  session.command('STARTTLS');
-  const ready = await answer(session, 220, 'starttls', at);
-  if (isFailure(ready)) return ready;
-  // What came with the 220 was said in the clear.
-  await nextTurn();
   const trusted = { host, servername, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) } as const;
-  return (await session.secure(trusted)) ? null : handshakeFailed(session.ending as Ending, at);
+  const ready = await session.startTls(trusted);
+  if (ready === null) return handshakeFailed(session.ending as Ending, at);
+  if (ready.code === 220) return null;
+  session.close();
+  return sessionRefused(at, smtpReply(ready, 'starttls'));
 }
 
 /** `AUTH LOGIN` with the user name as initial response, which saves a round trip. */

@@ -1,14 +1,14 @@
 /** The client's end of one SMTP dialogue: commands go out, whole replies come in, and nothing that was not asked for. */
 
 import type { Socket } from 'node:net';
-import { type ConnectionOptions, connect as startTls } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { type Reply, ReplyReader } from './reply.ts';
 
 /** Why a session is over. */
 export interface Ending {
   /** `lost`: upstream or the network closed it. `silent`: our deadline did. `out-of-step`: unasked bytes came. */
   readonly why: 'lost' | 'silent' | 'out-of-step';
-  /** Node's code where the socket failed. */
+  /** Where the socket failed: the system's or TLS' code. workerd gives none. */
   readonly code?: string;
   /** The whole reply that no command had asked for. */
   readonly unasked?: Reply;
@@ -30,6 +30,8 @@ export class Session {
   #owed = 1;
   #resting = false;
   #ending: Ending | null = null;
+  /** Runs within the event that brings bytes. */
+  #onHeard: () => void = () => {};
   /** Wakes the one who waits: a session does one thing at a time. */
   #wake: () => void = () => {};
 
@@ -120,15 +122,21 @@ export class Session {
     });
   }
 
-  /** The TLS handshake after STARTTLS; false where it fails, and the session has ended. */
-  async secure(options: ConnectionOptions): Promise<boolean> {
-    // RFC 3207 section 4.2: what came in the clear counts for nothing inside. A server has no reason to send any.
-    if (this.isHearing) this.#end({ why: 'out-of-step' });
-    if (this.#ending) return false;
-    const secured = startTls({ ...options, socket: this.#socket });
-    this.#socket = this.#listenTo(secured);
-    const done = new Promise<true>((resolve) => secured.once('secureConnect', () => resolve(true)));
-    return (await this.orEnd(done)) ?? false;
+  /**
+   * STARTTLS (RFC 3207) and the handshake.
+   *
+   * @returns the reply to STARTTLS; null where the session ends before there is TLS
+   */
+  async startTls(options: ConnectionOptions): Promise<Reply | null> {
+    const { promise: handshake, resolve: onSecured } = Promise.withResolvers<true>();
+    this.command('STARTTLS');
+    this.#onHeard = () => {
+      if (this.#replies[0]?.code === 220) this.#upgrade(options, () => onSecured(true));
+    };
+    const reply = await this.reply();
+    this.#onHeard = () => {};
+    if (reply?.code !== 220) return reply;
+    return (await this.orEnd(handshake)) && reply;
   }
 
   /** Waits for the end, where nothing that upstream may say now is of use. */
@@ -154,14 +162,31 @@ export class Session {
     socket.on('data', (chunk: Buffer) => spoken() && this.#hear(chunk));
     socket.on('end', () => spoken() && this.#lost());
     socket.on('close', () => spoken() && this.#lost());
-    return socket.on('error', (error: NodeJS.ErrnoException) => spoken() && this.#lost(error.code));
+    return socket.on(
+      'error',
+      (error: NodeJS.ErrnoException) => spoken() && this.#lost(error.code ?? 'unknown'),
+    );
   }
 
   #hear(chunk: Buffer): void {
     if (this.#resting) this.#end({ why: 'out-of-step' });
     if (this.#ending) return;
     for (const reply of this.#reader.read(chunk)) this.#take(reply);
+    this.#onHeard();
     this.#wake();
+  }
+
+  /** Within the event that brought the 220: workerd upgrades no socket that is being read again. */
+  #upgrade(options: ConnectionOptions, onSecured: () => void): void {
+    // Section 4.2: what came in the clear counts for nothing inside. A server has no reason to say more than 220.
+    if (this.isHearing) this.#end({ why: 'out-of-step' });
+    if (this.#ending) return;
+    try {
+      const secured = connect({ ...options, socket: this.#socket });
+      this.#socket = this.#listenTo(secured.once('secureConnect', onSecured));
+    } catch {
+      this.#end({ why: 'lost', code: 'TLS' });
+    }
   }
 
   #take(reply: Reply): void {

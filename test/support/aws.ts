@@ -53,6 +53,9 @@ export interface QueueView {
 
 export const REGION = 'eu-central-1';
 
+/** In bytes; fauxqs takes longer ones. */
+const LONGEST_KEY = 1024;
+
 /** fauxqs takes no larger request; S3 takes 5 GB. */
 const LARGEST_PART = 10 * 1024 * 1024;
 
@@ -112,6 +115,8 @@ export async function startAws({ maxReceiveCount = 5 } = {}): Promise<TestAws> {
   };
 
   const carryOut = ({ method, url, headers, body }: SeenRequest) => {
+    if (url.replace(/\?.*/, '').length > `/${bucket}/`.length + LONGEST_KEY)
+      return refusal(400, 'KeyTooLongError');
     if (method !== 'PUT') return inject(method, url, { ...headers, host: 'localhost' }, body);
     return inTurn(url, async () => {
       const { statusCode, headers: known } = await inject('HEAD', url, {}, '');

@@ -84,7 +84,7 @@ export function createBucket(options: BucketOptions): Bucket {
         'list-type': '2',
         prefix,
         'max-keys': String(limit),
-        ...(after === '' ? {} : { 'start-after': after }),
+        ...(after === '' ? {} : { 'start-after': after.slice(0, LONGEST_KEY) }),
       });
       const answer = await request({ method: 'GET', url: `${base}/?${query}` });
       if (answer.status !== 200) throw refused('s3', answer.status, answer.body);

@@ -28,7 +28,7 @@ import { failure, type Outcome } from '../../outcome.ts';
 import { StoreUnavailable } from '../../store.ts';
 import type { Envelope } from '../../transaction.ts';
 import { ABSENT, type Bucket } from './bucket.ts';
-import { MOST_DELAY_MS, type Queue, type Received } from './queue.ts';
+import type { Queue, Received } from './queue.ts';
 
 export interface AwsOutboxOptions {
   readonly bucket: Bucket;
@@ -60,8 +60,7 @@ interface Kept {
   /** Which wake counts: the fence of the claim that postponed it, 0 from the start. */
   readonly turn: number;
   readonly fence: number;
-  /** `owner` tells a claim that was written, and whose answer was lost, from that of another. */
-  readonly lease: { readonly owner: string; readonly until: number; readonly marked: boolean } | null;
+  readonly lease: { readonly until: number; readonly marked: boolean } | null;
   readonly attempts: readonly Attempt[];
   readonly attempted: number;
   readonly facts: SentFacts;
@@ -134,11 +133,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   };
 
   const send = (wake: Wake): Promise<void> =>
-    queue.send(
-      JSON.stringify(wake),
-      Math.min(wake.dueAt - now(), MOST_DELAY_MS),
-      segment(wake.apiUser).slice(0, 128),
-    );
+    queue.send(JSON.stringify(wake), wake.dueAt - now(), segment(wake.apiUser).slice(0, 128));
 
   const isForgotten = ({ endedAt }: Kept): boolean => endedAt !== null && endedAt + keepMs <= now();
 
@@ -167,20 +162,15 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
 
   const claimFound = async (found: Found, leaseMs: number): Promise<Claim | null> => {
     const { kept } = found;
-    const lease = { owner: crypto.randomUUID(), until: now() + leaseMs, marked: false };
+    const lease = { until: now() + leaseMs, marked: false };
     const claimed: Kept = { ...kept, state: 'sending', fence: kept.fence + 1, lease };
     // Read at the same time: where the claim fails, nothing was spent but time.
-    const [written, body] = await Promise.all([
+    const [owned, body] = await Promise.all([
       replace(found, claimed),
       bucket.get(bodyKey(kept), kept.facts.size),
     ]);
-    let owned = written;
-    if (!owned) {
-      // The first answer may have been lost, and the second try met our own write.
-      const again = await load(kept.apiUser, kept.id);
-      if (again?.kept.lease?.owner !== lease.owner) return null;
-      owned = again;
-    }
+    // Also where the answer to a first try was lost: then the message waits for the end of that lease.
+    if (!owned) return null;
     if (!kept.sending || !body) {
       const gone = failure('internal', 'The body of this message is gone from the bucket; it was not sent.');
       await replace(owned, end(claimed, { ...gone, delivery: 'not-sent' }, now()));

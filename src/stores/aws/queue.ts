@@ -16,7 +16,7 @@ export interface Received {
 
 export interface Queue {
   /**
-   * @param delayMs - at most {@link MOST_DELAY_MS}
+   * @param delayMs - at most 15 minutes of it: SQS delays no longer
    * @param group - of a fair queue: a group with a backlog does not hold up the others
    */
   send(body: string, delayMs: number, group: string): Promise<void>;
@@ -27,8 +27,7 @@ export interface Queue {
   depth(): Promise<number>;
 }
 
-/** The longest delay of SQS. */
-export const MOST_DELAY_MS = 15 * 60 * 1000;
+const MOST_DELAY_MS = 15 * 60 * 1000;
 
 /** SQS counts in whole seconds; never earlier than asked. */
 const seconds = (ms: number) => Math.ceil(Math.max(0, ms) / 1000);
@@ -49,7 +48,7 @@ export function createQueue(options: QueueOptions): Queue {
 
   return {
     async send(body, delayMs, group) {
-      const delay = Math.min(seconds(delayMs), seconds(MOST_DELAY_MS));
+      const delay = seconds(Math.min(delayMs, MOST_DELAY_MS));
       await call('SendMessage', { MessageBody: body, DelaySeconds: delay, MessageGroupId: group });
     },
 

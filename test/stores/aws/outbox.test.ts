@@ -321,6 +321,7 @@ test('the wakes of a message never become more, however it is handed around', as
   for (let turn = 0; turn < 5; turn++) {
     const claims = await outbox.claim(LEASE);
     expect(claims).toHaveLength(1);
+    expect((await outbox.depth()).waiting).toBe(1);
     // The first wake comes again and again: nobody is sent for it.
     await expect(outbox.claimWoken(body, LEASE_MS)).resolves.toBeNull();
     const [claim] = claims as [Claim];
@@ -430,7 +431,7 @@ test.each(['../apiuser/a', '..', '.', '', 'a/b', 'a.', '%2e%2e', 'ü', 'a'.repea
 );
 
 test.each(['../', '', ' ', '\u0000', 'ü+%', 'z'.repeat(3000)])(
-  'the cursor %j stays within the list',
+  'cursor %# stays within the list',
   async (cursor) => {
     const outbox = open();
     await outbox.put(entry('a'));

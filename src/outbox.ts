@@ -26,8 +26,10 @@ export interface SentFacts {
 export interface NewEntry {
   /** Not guessable; what the caller knows the message by. */
   readonly id: string;
-  /** In its canonical spelling. */
+  /** In its canonical spelling: whose the message is. */
   readonly apiUser: string;
+  /** The api_user as its caller spells it: upstream may tell the case of a login. */
+  readonly loginAs: string;
   /** The caller's own api_key; null where the configured account's is used at the time of sending. */
   readonly apiKey: string | null;
   readonly envelope: Envelope;
@@ -73,6 +75,7 @@ export interface Claim {
   readonly fence: number;
   readonly leasedUntil: number;
   readonly apiUser: string;
+  readonly loginAs: string;
   readonly apiKey: string | null;
   readonly envelope: Envelope;
   readonly content: Uint8Array;
@@ -80,6 +83,8 @@ export interface Claim {
   readonly createdAt: number;
   /** All of them, also those that are not kept. */
   readonly attempts: number;
+  /** Unix time in milliseconds of the first attempt that failed; null before it. */
+  readonly firstAttemptAt: number | null;
 }
 
 export type Put =
@@ -107,8 +112,8 @@ export interface Outbox {
   /** Keeps the message and its key, all or nothing: when this resolves, it is safe. A known key gives its first id. */
   put(entry: NewEntry): Promise<Put>;
   /**
-   * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of
-   * those in `except`. Ends leases that ran out, as the page above says.
+   * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of the
+   * api_users in `except`. Ends leases that ran out, as the page above says.
    */
   claim(options: {
     readonly count: number;

@@ -56,6 +56,7 @@ interface Kept {
   readonly state: OutboxState;
   readonly createdAt: number;
   readonly sendAt: number | null;
+  /** 0 where it never had to wait: a clock that is set back must not make it. */
   readonly dueAt: number;
   /** Which wake counts: the fence of the claim that postponed it, 0 from the start. */
   readonly turn: number;
@@ -63,9 +64,14 @@ interface Kept {
   readonly lease: { readonly until: number; readonly marked: boolean } | null;
   readonly attempts: readonly Attempt[];
   readonly attempted: number;
+  readonly firstAttemptAt: number | null;
   readonly facts: SentFacts;
   /** What sending takes; null once it has ended. */
-  readonly sending: { readonly apiKey: string | null; readonly envelope: Envelope } | null;
+  readonly sending: {
+    readonly loginAs: string;
+    readonly apiKey: string | null;
+    readonly envelope: Envelope;
+  } | null;
   readonly outcome: Outcome | null;
   readonly endedAt: number | null;
 }
@@ -104,6 +110,12 @@ const AFTER_LEASE_MS = 1_000;
 /** A key whose message is gone is free after this; until then it may be that of a `put` that broke off. */
 const RESERVED_MS = 24 * 60 * 60 * 1000;
 
+/** When a message of an api_user that is not to be claimed now comes again, in milliseconds. */
+const EXCEPTED_MS = { least: 1_000, most: 60_000 };
+
+/** How often a worker that is not woken by its runtime asks SQS, in milliseconds. */
+const POLL_MS = 1_000;
+
 /** States read at once, and in all, by one call of `list`. */
 const PARALLEL = 50;
 const MOST_LOOKED_AT = 1000;
@@ -116,6 +128,9 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   const nameOf = createNames();
   /** What this process last wrote of its claims, and the wakes that are removed when they end. */
   const held = new WeakMap<Claim, Found & { readonly receipt: string | null }>();
+
+  /** Until when a message of an api_user was last made to wait: where all of them must, they come at that time. */
+  const waitsUntil = new Map<string, number>();
 
   const stateKey = (apiUser: string, id: string) => `state/${segment(apiUser)}/${segment(id)}`;
   const bodyKey = ({ apiUser, name }: Pick<Kept, 'apiUser' | 'name'>) => `body/${segment(apiUser)}/${name}`;
@@ -186,6 +201,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       label: kept.facts.label,
       createdAt: kept.createdAt,
       attempts: kept.attempted,
+      firstAttemptAt: kept.firstAttemptAt,
     };
     held.set(claim, { ...owned, receipt: null });
     return claim;
@@ -226,6 +242,11 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     except: ReadonlySet<string>,
   ): Promise<Claim | null> => {
     const wake = JSON.parse(text) as Wake;
+    if (except.has(wake.apiUser)) {
+      const waits = Math.max(waitsUntil.get(wake.apiUser) ?? 0, now() + EXCEPTED_MS.least);
+      await send({ ...wake, dueAt: Math.max(wake.dueAt, Math.min(waits, now() + EXCEPTED_MS.most)) });
+      return null;
+    }
     if (wake.dueAt > now()) {
       await send(wake);
       return null;
@@ -247,8 +268,8 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       }
       if (wake.turn < kept.turn) return null;
       const dueAt = kept.lease?.until ?? kept.dueAt;
-      if (dueAt > now() || except.has(kept.id)) {
-        await send({ ...wake, dueAt: Math.max(dueAt, now() + AFTER_LEASE_MS) });
+      if (dueAt > now()) {
+        await send({ ...wake, dueAt });
         return null;
       }
       if (!kept.lease?.marked) {
@@ -270,7 +291,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     claimWoken: (wake, leaseMs) => claimWoken(wake, leaseMs, new Set()),
 
     async put(entry) {
-      const { apiUser, facts, sendAt, apiKey, envelope } = entry;
+      const { apiUser, loginAs, apiKey, envelope, facts, sendAt } = entry;
       const id = entry.key ? await reserve(entry, entry.key) : entry.id;
       if (typeof id !== 'string') return id;
 
@@ -282,21 +303,29 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
         state: 'queued',
         createdAt,
         sendAt,
-        dueAt: sendAt ?? createdAt,
+        dueAt: sendAt ?? 0,
         turn: 0,
         fence: 0,
         lease: null,
         attempts: [],
         attempted: 0,
+        firstAttemptAt: null,
         facts,
-        sending: { apiKey, envelope },
+        sending: { loginAs, apiKey, envelope },
         outcome: null,
         endedAt: null,
       };
       await bucket.put(bodyKey(kept), entry.content);
       await send({ apiUser, id, turn: 0, dueAt: kept.dueAt, sentAt: createdAt });
-      const written = await bucket.put(stateKey(apiUser, id), JSON.stringify(kept), ABSENT);
-      return { state: written === null && id !== entry.id ? 'known' : 'put', id };
+      for (let condition = ABSENT; ; ) {
+        const written = await bucket.put(stateKey(apiUser, id), JSON.stringify(kept), condition);
+        if (written !== null) return { state: 'put', id };
+        const found = await load(apiUser, id);
+        // Its own, where the answer to a first try was lost.
+        if (found?.kept.name === kept.name) return { state: 'put', id };
+        if (found && !isForgotten(found.kept)) return { state: 'known', id };
+        condition = found?.etag ?? ABSENT;
+      }
     },
 
     async claim({ count, leaseMs, except }) {
@@ -318,10 +347,11 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     },
 
     async mark(claim) {
-      const found = await update(claim, (kept) => {
-        if (!kept.lease || kept.lease.marked) return kept.lease && kept;
-        return { ...kept, lease: { ...kept.lease, marked: true } };
-      });
+      // Written also where it is marked: only the write proves that it is still the owner's.
+      const found = await update(
+        claim,
+        ({ lease, ...kept }) => lease && { ...kept, lease: { ...lease, marked: true } },
+      );
       return found !== null;
     },
 
@@ -342,8 +372,11 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
         if (!kept.lease) return kept.turn === fence ? kept : null;
         const attempts = attempt ? [...kept.attempts, attempt].slice(-MOST_ATTEMPTS_KEPT) : kept.attempts;
         const attempted = kept.attempted + (attempt ? 1 : 0);
-        return { ...kept, state: 'queued', dueAt: at, turn: fence, lease: null, attempts, attempted };
+        const firstAttemptAt = kept.firstAttemptAt ?? attempt?.at ?? null;
+        const tried = { attempts, attempted, firstAttemptAt };
+        return { ...kept, ...tried, state: 'queued', dueAt: at, turn: fence, lease: null };
       });
+      if (attempt === null) waitsUntil.set(apiUser, at);
       if (found) await release(claim);
     },
 
@@ -399,8 +432,9 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       return { records, cursor: after.slice(prefix.length) };
     },
 
+    // SQS does not tell when.
     async nextDueAt() {
-      return (await queue.depth()) === 0 ? null : now();
+      return (await queue.depth()) === 0 ? null : now() + POLL_MS;
     },
 
     async depth() {
@@ -455,7 +489,7 @@ const recordOf = ({
   createdAt,
   sendAt,
   attempts,
-  nextAttemptAt: state === 'queued' ? dueAt : null,
+  nextAttemptAt: state === 'queued' ? dueAt || createdAt : null,
   facts,
   outcome,
 });

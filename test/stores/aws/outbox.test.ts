@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../../../src/store.ts';
 import { createBucket } from '../../../src/stores/aws/bucket.ts';
 import { type AwsOutbox, createAwsOutbox } from '../../../src/stores/aws/outbox.ts';
 import { createQueue } from '../../../src/stores/aws/queue.ts';
+import { outboxContract } from '../../contract/outbox.ts';
 import { type Fault, REGION, startAws, type TestAws } from '../../support/aws.ts';
 
 const SECOND = 1000;
@@ -29,12 +30,12 @@ afterEach(async () => {
 const SECRETS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret', sessionToken: 'the-session' };
 
 /** Another process on the same bucket and queue. */
-function open(timeoutMs = 5000): AwsOutbox {
-  const options = { ...SECRETS, region: REGION, timeoutMs, endpoint: aws.endpoint };
+function open(timeoutMs = 5000, { endpoint, bucket, queueUrl } = aws, keepMs = 7 * DAY): AwsOutbox {
+  const options = { ...SECRETS, region: REGION, timeoutMs, endpoint };
   return createAwsOutbox({
-    bucket: createBucket({ ...options, bucket: aws.bucket }),
-    queue: createQueue({ ...options, queueUrl: aws.queueUrl }),
-    keepMs: 7 * DAY,
+    bucket: createBucket({ ...options, bucket }),
+    queue: createQueue({ ...options, queueUrl }),
+    keepMs,
   });
 }
 
@@ -52,6 +53,7 @@ function entry(id: string, more: Partial<NewEntry> = {}): NewEntry {
   return {
     id,
     apiUser: 'apiuser',
+    loginAs: 'apiuser',
     apiKey: null,
     envelope: { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: content.length, eightBit: false },
     content,
@@ -94,6 +96,17 @@ const requestsOf = async (work: () => Promise<unknown>): Promise<string[]> => {
   await work();
   return aws.requests.slice(before).map(({ what }) => what);
 };
+
+describe('the contract', () => {
+  outboxContract(
+    async ({ keepMs }) => {
+      const away = await startAws();
+      return { outbox: open(10_000, away, keepMs), close: () => away.close() };
+    },
+    // SQS delivers in any order and counts about; a bucket is never full.
+    { order: true, counts: true, bound: true },
+  );
+});
 
 test('requests: 3 to put, 1 more with a key; 4 to claim, 1 to mark, 3 to settle', async () => {
   const outbox = open();
@@ -352,6 +365,19 @@ test('a wait that is longer than SQS can delay is made of several', async () => 
   expect(sent.map(({ body }) => JSON.parse(String(body)).DelaySeconds)).toEqual([900, 900, 600]);
 });
 
+test('the messages of an api_user that must wait come when the wait is over', async () => {
+  const advance = stopClock();
+  const outbox = open();
+  for (const id of ['a', 'b', 'c']) await outbox.put(entry(id));
+  const [claim] = (await outbox.claim({ ...LEASE, count: 1 })) as [Claim];
+  await outbox.postpone(claim, Date.now() + 42 * SECOND, null);
+  expect(await outbox.claim({ ...LEASE, except: new Set(['apiuser']) })).toEqual([]);
+  const { delayed } = await aws.messages(aws.queueUrl);
+  expect(delayed.map(({ delayUntil }) => delayUntil)).toEqual(Array(3).fill(Date.now() + 42 * SECOND));
+  advance(42 * SECOND);
+  expect(await outbox.claim(LEASE)).toHaveLength(3);
+});
+
 test('a wake that comes before its message waits for it', async () => {
   const { promise: isLate, resolve: go } = Promise.withResolvers<void>();
   const outbox = open();
@@ -477,7 +503,6 @@ describe('a store that is away', () => {
     ['read', (outbox) => outbox.read('apiuser', 'a')],
     ['find', (outbox) => outbox.find('apiuser', KEY.key)],
     ['list', (outbox) => outbox.list('apiuser', { state: null, limit: 1, cursor: null })],
-    ['nextDueAt', (outbox) => outbox.nextDueAt()],
     ['depth', (outbox) => outbox.depth()],
     ['ping', (outbox) => outbox.ping()],
   ];

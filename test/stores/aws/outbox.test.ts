@@ -79,7 +79,7 @@ const ACCEPTED: Accepted = {
   rejected: [],
 };
 
-const FAULTS: readonly Fault[] = ['drop', 'drop-answer', 'refuse'];
+const FAULTS: readonly Fault[] = ['drop', 'drop-answer'];
 
 /** Every request of a work in turn: that one alone, or all from there on. */
 function* faultsOf(requests: number): Generator<[string, TestAws['fault'], boolean]> {
@@ -141,7 +141,8 @@ test('requests are signed as AWS’s own signer signs them', async () => {
   await outbox.put(entry('a', { apiUser: 'user+*@ifaxin.com', key: KEY }));
   await outbox.list('user+*@ifaxin.com', { state: null, limit: 10, cursor: 'a cursor+/=' });
   await outbox.ping();
-  expect(aws.requests.length).toBeGreaterThan(6);
+  await outbox.cancel('user+*@ifaxin.com', 'a');
+  expect(aws.requests.length).toBeGreaterThan(9);
 
   class Sha256 {
     readonly hash;
@@ -180,6 +181,8 @@ test('requests are signed as AWS’s own signer signs them', async () => {
       { signingDate: new Date(date.replace(/(....)(..)(..T..)(..)/, '$1-$2-$3:$4:')) },
     );
     expect(signed.headers.authorization).toBe(authorization);
+    // S3 takes no body in chunks of unknown number.
+    if (method === 'PUT') expect(headers['content-length']).toBe(String(body.length));
   }
 });
 

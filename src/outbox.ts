@@ -102,6 +102,9 @@ export interface Depth {
   readonly oldestDueAt: number | null;
 }
 
+/** What a caller's request comes to; the rest of the outbox is its worker's. */
+export type OutboxDoor = Pick<Outbox, 'put' | 'cancel' | 'read' | 'find' | 'list'>;
+
 /**
  * The contract of the outbox; `test/contract/outbox.ts` runs on every implementation.
  *
@@ -136,8 +139,11 @@ export interface Outbox {
     apiUser: string,
     options: { readonly state: OutboxState | null; readonly limit: number; readonly cursor: string | null },
   ): Promise<{ readonly records: readonly OutboxRecord[]; readonly cursor: string | null }>;
-  /** When the next message is due or the next lease runs out; null where nothing waits. */
-  nextDueAt(): Promise<number | null>;
+  /**
+   * When the next message is due, those of the api_users in `except` aside, or the next lease runs out; null where
+   * nothing waits.
+   */
+  nextDueAt(except?: ReadonlySet<string>): Promise<number | null>;
   depth(): Promise<Depth>;
   /** Forgets states that ended more than OUTBOX_KEEP_DAYS ago. */
   sweep(): Promise<void>;

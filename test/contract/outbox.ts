@@ -344,7 +344,9 @@ export function outboxContract(
       const sendAt = Date.now() + HOUR;
       await putAll(entry('later', { sendAt }), entry('past', { sendAt: Date.now() - HOUR }));
       expect(await read('later')).toMatchObject({ state: 'queued', sendAt, nextAttemptAt: sendAt });
-      expect(idsOf(await claim())).toEqual(['past']);
+      const past = await claimOne();
+      expect(past.id).toBe('past');
+      await outbox.settle(past, ACCEPTED);
       advance(HOUR - 1);
       expect(await claim()).toEqual([]);
       advance(1 + LATE_MS);
@@ -634,7 +636,7 @@ export function outboxContract(
       ]);
     });
 
-    test.each(['', 'x', '-1', '1e9', '9'.repeat(400), "';--", 'é'])(
+    test.each(['', 'x', '-1', '1e9', '9'.repeat(40), "';--", 'é'])(
       'a cursor %j that was never given shows nothing of another api_user',
       async (cursor) => {
         await putAll(entry('a', { apiUser: 'other' }));
@@ -753,16 +755,20 @@ export function outboxContract(
         advance(step);
         await outbox.sweep();
         await putAll(entry('after'));
-        const seen = [...(await claim())];
-        for (const one of seen) {
-          expect(await outbox.mark(one)).toBe(true);
-          await outbox.settle(one, ACCEPTED);
-        }
+        const seen: string[] = [];
+        const send = async () => {
+          for (const one of await claim()) {
+            expect(await outbox.mark(one)).toBe(true);
+            await outbox.settle(one, ACCEPTED);
+            seen.push(one.id);
+          }
+        };
+        await send();
         advance(LATE_MS - step);
-        seen.push(...(await claim()));
+        await send();
         advance(LEASE_MS + LATE_MS);
-        seen.push(...(await claim()));
-        expect(idsOf(seen).sort()).toEqual(['after', 'before', 'leased']);
+        await send();
+        expect(seen.sort()).toEqual(['after', 'before', 'leased']);
         expect(await stateOf('marked')).toBe('unknown');
       },
     );

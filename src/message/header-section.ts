@@ -12,8 +12,9 @@ import { type Failure, failure } from '../outcome.ts';
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import { addressIn, MAX_MAILBOX, type ParserAllowance, parserAllowance } from './mailbox.ts';
 
-/** Far more than any mail has, in bytes; a longer section is not read to its end. */
-export const MAX_HEADER_SECTION = 256 * 1024;
+/** Far more than any mail has, in bytes and in lines; a longer section is not read to its end. */
+const MAX_SECTION = 256 * 1024;
+const MAX_SECTION_LINES = 10_000;
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -29,9 +30,17 @@ const MAX_LINES = 1000;
 export class HeaderEnd {
   #hasText = false;
   #isEmptyLine = true;
+  #bytes = 0;
+  #lines = 0;
+
+  /** More has come than any header section has. */
+  get isTooLong(): boolean {
+    return this.#bytes > MAX_SECTION || this.#lines > MAX_SECTION_LINES;
+  }
 
   /** How much of this piece is header section, with the empty line behind it; null while it goes on. */
   find(piece: Uint8Array): number | null {
+    this.#bytes += piece.length;
     for (let from = 0; from < piece.length; ) {
       const lf = piece.indexOf(LF, from);
       const end = lf === -1 ? piece.length : lf;
@@ -39,6 +48,7 @@ export class HeaderEnd {
       if (lf === -1) return null;
       if (this.#isEmptyLine && this.#hasText) return lf + 1;
       this.#hasText ||= !this.#isEmptyLine;
+      this.#lines++;
       this.#isEmptyLine = true;
       from = lf + 1;
     }
@@ -79,7 +89,7 @@ export function parseHeaderSection(bytes: Uint8Array): HeaderSection {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   const fields: HeaderField[] = [];
   for (const [start, end] of logicalLines(text)) fields.push(fieldOf(text.slice(start, end), start));
-  const isSuspect = squeezed(text).includes(SMTPAPI_HEADER);
+  const isSuspect = namesSmtpapi(text);
   return {
     fields,
     ambiguity: ambiguityOf(text, fields),
@@ -93,7 +103,7 @@ function* logicalLines(text: string): Generator<[start: number, end: number]> {
   for (let at = 0; at < text.length; ) {
     const lf = text.indexOf('\n', at);
     const end = lf === -1 ? text.length : lf + 1;
-    const isEmpty = /^\r?\n$/.test(text.slice(at, Math.min(end, at + 3)));
+    const isEmpty = text[at] === '\n' || (text[at] === '\r' && text[at + 1] === '\n');
     const continues = start !== -1 && (text[at] === ' ' || text[at] === '\t');
     if (start !== -1 && !continues) yield [start, at];
     if (isEmpty) start = -1;
@@ -140,14 +150,26 @@ function ambiguityOf(text: string, fields: readonly HeaderField[]): string | nul
   return null;
 }
 
-/** What is left where everything but visible ASCII is lost on the way. */
-const squeezed = (text: string): string => text.replace(/[^\x21-\x7e]+/g, '').toLowerCase();
+/** Whether the name stands somewhere, where everything but visible ASCII is lost on the way. */
+function namesSmtpapi(text: string): boolean {
+  let matched = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code <= 0x20 || code >= 0x7f) continue;
+    const character = (text[at] as string).toLowerCase();
+    // Its first letter stands in it once, so what did not match can only begin it anew.
+    if (character === SMTPAPI_HEADER[matched]) matched++;
+    else matched = character === SMTPAPI_HEADER[0] ? 1 : 0;
+    if (matched === SMTPAPI_HEADER.length) return true;
+  }
+  return false;
+}
 
 const OTHER_LINE_ENDS = new RegExp(OTHER_LINE_END);
 
 /** Of a line that has the name somewhere: only as a part of a plain field's value, or of another name, is it harmless. */
 function isSmtpapi(line: string, { name }: HeaderField): boolean {
-  if (!squeezed(line).includes(SMTPAPI_HEADER)) return false;
+  if (!namesSmtpapi(line)) return false;
   if (name === '' || name === SMTPAPI_HEADER) return true;
   const isPlain = !CONTROL.test(line) && !OTHER_LINE_ENDS.test(line) && !BLANK_LINE.test(line);
   return !isPlain || line.split('\n').some((part) => part.length > MAX_LINE + 1);

@@ -6,8 +6,8 @@ import { createTransport } from 'nodemailer';
 import PostalMime from 'postal-mime';
 import { describe, expect, it } from 'vitest';
 import { PICTURE, TOKEN } from '../support/postern.ts';
+import { base64 } from '../support/smtp-client.ts';
 import type { Transaction } from '../support/upstream.ts';
-import { base64 } from './client.ts';
 import { caFile, type RunningDoor, startDoor } from './door.ts';
 
 const run = promisify(execFile);

@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect } from 'vitest';
+import { createLog } from '../../src/log.ts';
+import { createSmtpDoor, type SmtpDoorOptions } from '../../src/smtp/door.ts';
 import { authority, type Running, startPostern, TOKEN } from '../support/postern.ts';
 import { base64, SmtpClient } from '../support/smtp-client.ts';
 import type { UpstreamOptions } from '../support/upstream.ts';
@@ -121,4 +123,22 @@ export async function loggedIn(port: number): Promise<Client> {
   await client.secure();
   expect(await client.auth()).toBe('235 Authentication successful');
   return client;
+}
+
+/** The door alone, before a use case of the test's own; for `await using`. */
+export async function openDoor(options: Partial<SmtpDoorOptions> = {}) {
+  const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 20_000 };
+  const logLines: string[] = [];
+  const door = createSmtpDoor({
+    submit: () => Promise.reject(new Error('No message was to come here')),
+    authenticator: { login: async () => ({ account, ownKey: false }) },
+    certificate,
+    maxMessageBytes: 16_000_000,
+    deadlineMs: 5000,
+    smtp: { connections: 5 },
+    log: createLog('info', (line) => logLines.push(line)),
+    ...options,
+  });
+  const port = await door.listen(0, '127.0.0.1');
+  return { door, port, logLines, [Symbol.asyncDispose]: () => door.close() };
 }

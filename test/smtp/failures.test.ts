@@ -4,15 +4,10 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import type { Authenticator, Caller } from '../../src/authenticate.ts';
-import { createLog } from '../../src/log.ts';
 import { FAILURES, type FailureCode, kindOf } from '../../src/outcome.ts';
-import { createSmtpDoor } from '../../src/smtp/door.ts';
-import type { Submit } from '../../src/submit.ts';
 import { accountWith, fault, INSECURE, says } from '../support/faults.ts';
-import { authority } from '../support/postern.ts';
 import type { Step, UpstreamOptions } from '../support/upstream.ts';
-import { Client, type Delivery, MESSAGE, type RunningDoor, startDoor, until } from './door.ts';
+import { Client, type Delivery, MESSAGE, openDoor, type RunningDoor, startDoor, until } from './door.ts';
 
 interface Case {
   readonly name: string;
@@ -337,7 +332,9 @@ describe.concurrent('a failure at the SMTP door', { timeout: 60_000 }, () => {
   }
 
   it('an exception: logged, and 451', async () => {
-    await using door = await doorWith(() => Promise.reject(new Error('a bug in the use case')));
+    await using door = await openDoor({
+      submit: () => Promise.reject(new Error('a bug in the use case')),
+    });
     const client = new Client(door.port);
     expect(await client.deliver()).toBe('451 4.3.0 Internal error');
     expect(door.logLines.join()).toContain('a bug in the use case');
@@ -346,7 +343,9 @@ describe.concurrent('a failure at the SMTP door', { timeout: 60_000 }, () => {
   });
 
   it('an exception at the login: logged, and 451', async () => {
-    await using door = await doorWith(neverAsked, () => Promise.reject(new Error('a bug at the login')));
+    await using door = await openDoor({
+      authenticator: { login: () => Promise.reject(new Error('a bug at the login')) },
+    });
     const client = new Client(door.port);
     expect(await client.deliver()).toBe('451 4.3.0 Internal error');
     expect(door.logLines.join()).toContain('a bug at the login');
@@ -424,22 +423,3 @@ describe.concurrent('a failure at the SMTP door', { timeout: 60_000 }, () => {
     client.destroy();
   });
 });
-
-const neverAsked: Submit = () => Promise.reject(new Error('Nobody should have asked'));
-
-/** The door alone, before a use case of the test's own. */
-async function doorWith(submit: Submit, login?: Authenticator['login']) {
-  const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 20_000 };
-  const caller: Caller = { account, ownKey: false };
-  const logLines: string[] = [];
-  const door = createSmtpDoor({
-    submit,
-    authenticator: { login: login ?? (async () => caller) },
-    certificate: await authority.issue(),
-    maxMessageBytes: 16_000_000,
-    deadlineMs: 5000,
-    smtp: { connections: 5 },
-    log: createLog('info', (line) => logLines.push(line)),
-  });
-  return { port: await door.listen(0), logLines, [Symbol.asyncDispose]: () => door.close() };
-}

@@ -15,8 +15,9 @@ export class SmtpClient {
   readonly #end: Promise<void>;
   #wake: () => void = () => {};
 
-  constructor(port: number) {
-    this.#raw = connect({ port, host: '127.0.0.1', noDelay: true });
+  /** @param address - where to connect, and from where: loopback has many addresses */
+  constructor(port: number, address: { readonly host?: string; readonly localAddress?: string } = {}) {
+    this.#raw = connect({ port, host: '127.0.0.1', noDelay: true, ...address });
     this.#socket = this.#raw;
     this.#end = new Promise((resolve) => {
       this.#raw.on('close', () => {

@@ -84,8 +84,7 @@ export class Session implements Seat {
   closed(): void {
     this.#isClosed = true;
     clearTimeout(this.#loginTimer);
-    this.#context.strangers.leave(this.#peer, this);
-    if (this.#sender) this.#context.guests.leave(holderOf(this.#sender), this);
+    this.#leavePlace();
     this.#abandon();
   }
 
@@ -96,8 +95,8 @@ export class Session implements Seat {
     const sender = await this.#authenticate(given).catch((error) => this.#internal(error));
     this.#isLoggingIn = false;
     if (isFailure(sender)) return this.#refuseLogin(sender);
+    this.#leavePlace();
     if (this.#isClosed || !this.#context.guests.take(holderOf(sender), this)) return CROWDED;
-    this.#context.strangers.leave(this.#peer, this);
     clearTimeout(this.#loginTimer);
     this.#sender = sender;
     return null;
@@ -264,8 +263,10 @@ export class Session implements Seat {
     return failure('internal', 'An error in the gateway.');
   }
 
-  get #peer(): string {
-    return peerOf(this.#connection.remoteAddress);
+  /** The stranger's, or that of an earlier login, which STARTTLS has ended (RFC 3207 section 4.2). */
+  #leavePlace(): void {
+    this.#context.strangers.leave(peerOf(this.#connection.remoteAddress), this);
+    if (this.#sender) this.#context.guests.leave(holderOf(this.#sender), this);
   }
 
   get #loggedIn(): Sender {

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { Places, type Seat } from '../../src/smtp/places.ts';
-import { Client, MESSAGE, openDoor, startDoor, until } from './door.ts';
+import { Client, loggedIn, MESSAGE, openDoor, startDoor, until } from './door.ts';
 
 /** One that waits for its client since `waitingSince`, and is pushed onto `gone` when it has to go. */
 const seat = (waitingSince: number | null, gone: Seat[] = []): Seat => {
@@ -100,6 +100,26 @@ describe('the door', { timeout: 60_000 }, () => {
     const others = await Promise.all(Array.from({ length: 60 }, (_, at) => enter(`few${at % 5}`)));
     for (const client of others) expect(await client.ask('NOOP')).toMatch(/^250 /);
     for (const client of [...idle, ...others]) client.destroy();
+  });
+
+  it('gives one place to a client that logs in again behind STARTTLS', async () => {
+    await using door = await openDoor({ clearAuth: true });
+    for (let i = 0; i < 150; i++) {
+      const client = new Client(door.port);
+      await client.reply();
+      await client.ask('EHLO client.example');
+      await client.auth();
+      await client.ask('STARTTLS');
+      await client.startTls();
+      await client.ask('EHLO client.example');
+      await client.auth();
+      await client.ask('QUIT');
+      await client.end();
+    }
+    // Had each left one of its two behind, the other clients of this api_user would have to make room by now.
+    const clients = await Promise.all(Array.from({ length: 100 }, () => loggedIn(door.port)));
+    for (const client of clients) expect(await client.ask('NOOP')).toMatch(/^250 /);
+    for (const client of clients) client.destroy();
   });
 
   it('closes on a client that is silent for too long', async () => {

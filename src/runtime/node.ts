@@ -73,7 +73,8 @@ export async function start(
   const { app } = gateway;
   if (sandbox) app.route('/sandbox', sandbox.routes);
 
-  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, log });
+  const smtpDoor =
+    certificate && createSmtpDoor({ ...gateway, ...config, certificate, clearAuth: sandbox !== null, log });
   const host = sandbox ? SANDBOX_HOST : undefined;
   const smtpPort =
     smtpDoor &&

@@ -26,7 +26,7 @@ interface Case {
 }
 
 /** Short, so that a silent upstream is a deadline that passes and not a test that waits. */
-const IMPATIENT = { DEADLINE_MS: '700' };
+const IMPATIENT = { DEADLINE_MS: '1500' };
 const BASIC = { BASIC_AUTH: 'on' };
 const OWN_KEY: Delivery = { user: 'own', password: 'own-key' };
 

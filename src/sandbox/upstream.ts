@@ -21,8 +21,8 @@ import {
   type SMTPServerError,
   type SMTPServerSession,
 } from 'smtp-server';
+import type { Certificate } from '../certificate.ts';
 import { FREQUENCY_LIMITED, type LoginName, MAX_MESSAGE_BYTES, parseLoginName } from '../sendcloud.ts';
-import type { Certificate } from './certificate.ts';
 import type { Inbox } from './inbox.ts';
 import { speakSendCloud } from './wording.ts';
 

@@ -30,6 +30,12 @@ export interface Authenticator {
   login(apiUser: string, password: string, address: string, signal: AbortSignal): Promise<Caller | Failure>;
 }
 
+/** With accounts that may change while it runs. */
+export interface UpdatableAuthenticator extends Authenticator {
+  /** Replaces the accounts, from the next request on. */
+  update(accounts: readonly ConfiguredAccount[]): void;
+}
+
 /** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
 const PROOF_MS = 5 * 60 * 1000;
 const MOST_PROOFS = 1000;
@@ -45,12 +51,12 @@ export function createAuthenticator(options: {
   /** Calls per window of an api_user that no setting names. */
   quotaLimit: number;
   verify: Deliverer['verify'];
-}): Authenticator {
-  const { accounts } = options;
+}): UpdatableAuthenticator {
+  let { accounts } = options;
   const failedLogins = new FailedLogins();
   /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
   const proofs = new Map<string, Proof>();
-  const findToken = tokenFinder(accounts);
+  let findToken = tokenFinder(accounts);
 
   const prove = async (
     { apiUser, apiKey }: Account,
@@ -138,6 +144,11 @@ export function createAuthenticator(options: {
         'unauthorized',
         'This is no token of this api_user; its api_key is not accepted (BASIC_AUTH is off).',
       );
+    },
+
+    update(updated) {
+      accounts = updated;
+      findToken = tokenFinder(updated);
     },
   };
 }

@@ -40,7 +40,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use(timing());
   app.use(secureHeaders());
   if (options.corsOrigins.length > 0) {
-    app.use(cors({ origin: [...options.corsOrigins], exposeHeaders: EXPOSED_HEADERS }));
+    const origin = options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins];
+    app.use(cors({ origin, exposeHeaders: EXPOSED_HEADERS }));
   }
   app.use(async function logRequest(c, next) {
     await next();

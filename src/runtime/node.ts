@@ -15,7 +15,7 @@ import { createLog } from '../log.ts';
 import { createPool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
-import { createSmtpDoor, type SmtpDoor } from '../smtp/door.ts';
+import { createSmtpDoor } from '../smtp/door.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
@@ -91,24 +91,18 @@ export async function start(
   if (sandbox) app.route('/sandbox', sandbox.routes);
 
   const host = config.host ?? undefined;
-  const doors: SmtpDoor[] = [];
-  const openDoor = async (setting: string, wanted: number | null, implicitTls: boolean) => {
-    if (!certificate || wanted === null) return null;
-    const options = {
-      ...gateway,
-      ...config,
-      certificate,
-      log,
-      implicitTls,
-      // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
-      allowInsecureAuth: sandbox !== null,
-    };
-    const door = createSmtpDoor(options);
-    doors.push(door);
-    return listen(setting, wanted, (port) => door.listen(port, host));
-  };
-  const smtpPort = await openDoor('SMTP_DOOR_PORT', config.smtpDoor?.port ?? null, false);
-  const smtpsPort = await openDoor('SMTPS_DOOR_PORT', config.smtpDoor?.tlsPort ?? null, true);
+  // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
+  const clearAuth = sandbox !== null;
+  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, clearAuth, log });
+  const { port: plainPort, tlsPort } = config.smtpDoor ?? { port: null, tlsPort: null };
+  const smtpPort =
+    smtpDoor && plainPort !== null
+      ? await listen('SMTP_DOOR_PORT', plainPort, (wanted) => smtpDoor.listen(wanted, host))
+      : null;
+  const smtpsPort =
+    smtpDoor && tlsPort !== null
+      ? await listen('SMTPS_DOOR_PORT', tlsPort, (wanted) => smtpDoor.listenTls(wanted, host))
+      : null;
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: {
@@ -132,8 +126,8 @@ export async function start(
     ready: gateway.ready,
     async reload(readSettings) {
       try {
-        const { accounts, smtpDoor } = read(readSettings());
-        if (smtpDoor?.files) await readCertificate(smtpDoor.files);
+        const { accounts, smtpDoor: door } = read(readSettings());
+        if (door?.files) smtpDoor?.renew(await readCertificate(door.files));
         gateway.updateAccounts(accounts);
         log.info('reloaded', { accounts: accounts.map(({ apiUser }) => apiUser) });
       } catch (error) {
@@ -143,7 +137,7 @@ export async function start(
     },
     async close() {
       log.info('closing');
-      await Promise.all([closeServer(server, config.deadlineMs), ...doors.map((door) => door.close())]);
+      await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close()]);
       await pool.close();
       await sandbox?.close();
     },

@@ -16,12 +16,12 @@ import {
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
 import { policyFailure } from '../account.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import type { Certificate } from '../certificate.ts';
 import { firstOf } from '../deadline.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
 import { parseLoginName } from '../sendcloud.ts';
 import type { Submit } from '../submit.ts';
-import type { Certificate } from './certificate.ts';
 import { declaredSize, isEightBit, mailProblem, onTheWire, rcptProblem } from './envelope.ts';
 import { Incoming } from './incoming.ts';
 import { type Reply, replyOf } from './reply.ts';
@@ -34,6 +34,8 @@ export interface SmtpDoorOptions {
   readonly maxMessageBytes: number;
   /** For a message from DATA to its reply; twice as long for a client to log in. */
   readonly deadlineMs: number;
+  /** Takes AUTH without TLS: for a sandbox. */
+  readonly clearAuth?: boolean;
   readonly log: Log;
 }
 
@@ -43,6 +45,10 @@ export interface SmtpDoor {
    * every address of the machine.
    */
   listen(port: number, host?: string): Promise<number>;
+  /** As `listen`, with TLS from the first byte on (RFC 8314 section 3.3). */
+  listenTls(port: number, host?: string): Promise<number>;
+  /** Shows this certificate from now on; connections that stand go on with theirs. */
+  renew(certificate: Certificate): void;
   /** Takes no new connection and no new message; those on their way end within the deadline. */
   close(): Promise<void>;
 }
@@ -72,7 +78,7 @@ const LOGIN_TIMED_OUT: Reply = { code: 421, text: '4.4.2 No login in time' };
 const SHUTTING_DOWN: Reply = { code: 421, text: '4.3.2 Shutting down, try again' };
 
 export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
-  const { submit, authenticator, maxMessageBytes, deadlineMs, log } = options;
+  const { submit, authenticator, maxMessageBytes, deadlineMs, clearAuth = false, log } = options;
   const discardMs = Math.min(deadlineMs, MOST_DISCARD_MS);
   const connections = new WeakMap<SMTPServerSession, SMTPConnection>();
   const loginTimers = new WeakMap<SMTPServerSession, NodeJS.Timeout>();
@@ -80,67 +86,74 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
   const sending = new Set<SMTPServerSession>();
   let closing = false;
 
-  const server = new SMTPServer({
-    cert: options.certificate.cert,
-    key: options.certificate.key,
-    minVersion: 'TLSv1.2',
-    // Not the name of the machine, which is nobody's business.
-    name: 'postern',
-    size: maxMessageBytes,
-    authMethods: ['LOGIN', 'PLAIN'],
-    authRequiredMessage: '5.7.0 Authentication required: STARTTLS, then AUTH LOGIN or PLAIN',
-    disabledCommands: ['WIZ', 'SHELL', 'KILL'],
-    hideSMTPUTF8: true,
-    disableReverseLookup: true,
-    maxClients: MOST_CONNECTIONS,
-    maxCommandLength: MOST_COMMAND_BYTES,
-    maxAllowedUnauthenticatedCommands: MOST_COMMANDS_BEFORE_LOGIN,
-    socketTimeout: IDLE_MS,
-    closeTimeout: deadlineMs + discardMs,
-    // Its lines are not for us: our own log says what happened to each message.
-    logger: false,
+  const createServer = (secure: boolean): SMTPServer => {
+    const server = new SMTPServer({
+      secure,
+      cert: options.certificate.cert,
+      key: options.certificate.key,
+      minVersion: 'TLSv1.2',
+      // Not the name of the machine, which is nobody's business.
+      name: 'postern',
+      size: maxMessageBytes,
+      authMethods: ['LOGIN', 'PLAIN'],
+      authRequiredMessage: '5.7.0 Authentication required: STARTTLS, then AUTH LOGIN or PLAIN',
+      disabledCommands: ['WIZ', 'SHELL', 'KILL'],
+      hideSMTPUTF8: true,
+      allowInsecureAuth: clearAuth,
+      disableReverseLookup: true,
+      maxClients: MOST_CONNECTIONS,
+      maxCommandLength: MOST_COMMAND_BYTES,
+      maxAllowedUnauthenticatedCommands: MOST_COMMANDS_BEFORE_LOGIN,
+      socketTimeout: IDLE_MS,
+      closeTimeout: deadlineMs + discardMs,
+      // Its lines are not for us: our own log says what happened to each message.
+      logger: false,
 
-    onConnect(session, callback) {
-      for (const connection of server.connections) {
-        if (connection.session === session) admit(connection);
-      }
-      callback();
-    },
-    onAuth(authentication, session, callback) {
-      logIn(authentication, session.remoteAddress).then(
-        (result) => {
-          if (!isFailure(result)) return callback(null, { user: result });
-          log.info('login refused', {
-            door: 'smtp',
-            address: session.remoteAddress,
-            code: result.code,
-            detail: result.detail,
-          });
-          callback(asError(replyOf(result)));
-        },
-        (error) => callback(asError(replyOf(internal(error)))),
-      );
-    },
-    onMailFrom(sender, session, callback) {
-      const { caller, label } = session.user as Sender;
-      const problem = mailProblem(sender);
-      if (problem) return callback(asError(problem));
-      const forbidden = policyFailure(caller.account, wire(sender), label);
-      callback(forbidden && asError(replyOf(forbidden)));
-    },
-    onRcptTo(recipient, session, callback) {
-      const problem = rcptProblem(recipient, session.envelope.rcptTo.length);
-      callback(problem && asError(problem));
-    },
-    onData(stream, session, callback) {
-      void take(stream, session, callback);
-    },
-    onClose(session) {
-      clearTimeout(loginTimers.get(session));
-    },
-  });
-  // A connection that breaks off, or fails at TLS, is the client's own affair.
-  server.on('error', (error) => log.debug('smtp connection', { error: error.message }));
+      onConnect(session, callback) {
+        for (const connection of server.connections) {
+          if (connection.session === session) admit(connection);
+        }
+        callback();
+      },
+      onAuth(authentication, session, callback) {
+        logIn(authentication, session.remoteAddress).then(
+          (result) => {
+            if (!isFailure(result)) return callback(null, { user: result });
+            log.info('login refused', {
+              door: 'smtp',
+              address: session.remoteAddress,
+              code: result.code,
+              detail: result.detail,
+            });
+            callback(asError(replyOf(result)));
+          },
+          (error) => callback(asError(replyOf(internal(error)))),
+        );
+      },
+      onMailFrom(sender, session, callback) {
+        const { caller, label } = session.user as Sender;
+        const problem = mailProblem(sender);
+        if (problem) return callback(asError(problem));
+        const forbidden = policyFailure(caller.account, wire(sender), label);
+        callback(forbidden && asError(replyOf(forbidden)));
+      },
+      onRcptTo(recipient, session, callback) {
+        const problem = rcptProblem(recipient, session.envelope.rcptTo.length);
+        callback(problem && asError(problem));
+      },
+      onData(stream, session, callback) {
+        void take(stream, session, callback);
+      },
+      onClose(session) {
+        clearTimeout(loginTimers.get(session));
+      },
+    });
+    // A connection that breaks off, or fails at TLS, is the client's own affair.
+    server.on('error', (error) => log.debug('smtp connection', { error: error.message }));
+    return server;
+  };
+  const [plain, secure] = [createServer(false), createServer(true)];
+  const servers = [plain, secure];
 
   function admit(connection: SMTPConnection): void {
     const { session } = connection;
@@ -153,7 +166,7 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     // The library refuses AUTH in the clear, but announces it: then a client has sent its password already.
     const send = connection.send.bind(connection);
     connection.send = (code, text, context) => {
-      const told = Array.isArray(text) && !connection.secure ? text.filter(isNotAuth) : text;
+      const told = Array.isArray(text) && !connection.secure && !clearAuth ? text.filter(isNotAuth) : text;
       send(code, told, context);
     };
   }
@@ -238,19 +251,25 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     return failure('internal', 'An error in the gateway.');
   }
 
+  const listenOn = async (server: SMTPServer, port: number, host?: string): Promise<number> => {
+    const listening = server.listen(port, host);
+    await once(listening, 'listening');
+    return (listening.address() as AddressInfo).port;
+  };
+
   return {
-    async listen(port, host) {
-      const listening = server.listen(port, host);
-      await once(listening, 'listening');
-      return (listening.address() as AddressInfo).port;
+    listen: (port, host) => listenOn(plain, port, host),
+    listenTls: (port, host) => listenOn(secure, port, host),
+    renew({ cert, key }) {
+      for (const server of servers) server.updateSecureContext({ cert, key });
     },
     async close() {
       closing = true;
-      const closed = new Promise<void>((resolve) => server.close(resolve));
-      for (const connection of [...server.connections]) {
+      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(resolve)));
+      for (const connection of servers.flatMap(({ connections }) => [...connections])) {
         if (!sending.has(connection.session)) say(connection, SHUTTING_DOWN);
       }
-      await closed;
+      await Promise.all(closed);
     },
   };
 }

@@ -1,9 +1,12 @@
 /** `npm start` as a process: the sandbox as a newcomer meets it, wrong settings, signals, an end that loses nothing. */
 
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ROOT, runToEnd, startChild } from '../support/child.ts';
@@ -185,6 +188,36 @@ describe('npm start', () => {
     expect((await post(today)).status).toBe(200);
     expect((await post(old)).status).toBe(401);
     expect((await inFlight).status).toBe(200);
+  });
+
+  it('on SIGHUP shows the certificate of today, and connections that stand go on', async () => {
+    const cwd = await emptyFolder();
+    const files = { SMTP_DOOR_CERT: join(cwd, 'cert.pem'), SMTP_DOOR_KEY: join(cwd, 'key.pem') };
+    const renew = async () => {
+      const { cert, key } = await authority.issue();
+      await writeFile(files.SMTP_DOOR_CERT, cert);
+      await writeFile(files.SMTP_DOOR_KEY, key);
+      return new X509Certificate(cert).serialNumber;
+    };
+    const old = await renew();
+    const { postern } = await startDeployed({ ...files, SMTPS_DOOR_PORT: '0' }, { cwd });
+    const port = Number(/"smtpsPort":(\d+)/.exec(postern.output())?.[1]);
+    const open = async () => {
+      const socket = connect({ port, host: 'localhost', ca: authority.cert });
+      onTestFinished(() => void socket.destroy());
+      await once(socket, 'data');
+      return socket;
+    };
+    const standing = await open();
+    expect(standing.getPeerCertificate().serialNumber).toBe(old);
+
+    const today = await renew();
+    postern.signal('SIGHUP');
+    await expect.poll(postern.output).toContain('"event":"reloaded"');
+    expect((await open()).getPeerCertificate().serialNumber).toBe(today);
+    standing.write('NOOP\r\n');
+    const [answer] = await once(standing, 'data');
+    expect(String(answer)).toMatch(/^250 /);
   });
 
   it('on SIGTERM takes no new request, ends what is in flight, and says QUIT', async () => {

@@ -38,6 +38,8 @@ export interface Gateway {
   /** For what a door refuses before it is submitted. */
   readonly emit: Emit;
   readonly ready: () => Promise<Readiness>;
+  /** The configured accounts, as they are now. */
+  accounts(): readonly ConfiguredAccount[];
   /** Replaces the accounts, from the next request on. */
   updateAccounts(accounts: readonly ConfiguredAccount[]): void;
 }
@@ -80,6 +82,7 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     authenticator,
     emit,
     ready,
+    accounts: () => accounts,
     updateAccounts(updated) {
       accounts = updated;
       authenticator.update(updated);

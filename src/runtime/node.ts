@@ -12,6 +12,8 @@ import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
 import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { metricsRoutes } from '../metrics/routes.ts';
 import { createPool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
@@ -19,6 +21,7 @@ import { createSmtpDoor } from '../smtp/door.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
+import { watchProcess } from './process-metrics.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -78,17 +81,26 @@ export async function start(
 
   const pool = createPool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
-  const deliverer = createDeliverer({ relay: pool, quota: stores.quota });
+  const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
+  const quota = metrics?.counted(stores.quota) ?? stores.quota;
+  const deliverer = createDeliverer({ relay: pool, quota });
   const gateway = createGateway(config, {
     ...stores,
+    quota,
     deliverer,
     log,
+    ...(metrics && { observe: metrics.observe }),
     greeting: pool.greeting,
     clientAddress: (c) => addressOf(c, config),
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
   if (sandbox) app.route('/sandbox', sandbox.routes);
+  const stopWatching = metrics && watchProcess(metrics.registry);
+  if (metrics && config.metricsToken !== null) {
+    metrics.watchQuota(stores.quota);
+    app.route('/metrics', metricsRoutes(metrics.registry, config.metricsToken));
+  }
 
   const host = config.host ?? undefined;
   // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
@@ -140,6 +152,7 @@ export async function start(
       await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close()]);
       await pool.close();
       await sandbox?.close();
+      stopWatching?.();
     },
   };
 }

@@ -3,6 +3,7 @@
 import type { Account } from '../account.ts';
 import type { Emit, Origin } from '../message-event.ts';
 import type { Depth } from '../outbox.ts';
+import { FAILURES } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 import { Registry } from './registry.ts';
@@ -67,6 +68,9 @@ export function createMetrics(accounts: () => readonly Pick<Account, 'apiUser' |
   // From the start, so that a rate knows of the first one.
   for (const door of DOORS) {
     messages.add({ door, outcome: 'accepted', code: '' }, 0);
+    for (const [code, { delivery }] of Object.entries(FAILURES)) {
+      messages.add({ door, outcome: delivery, code }, 0);
+    }
     replays.add({ door }, 0);
     attempts.add({ door }, 0);
   }

@@ -1,8 +1,10 @@
 /** `GET /metrics` of a gateway that sends, as a scraper finds it. */
 
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/metrics.ts';
+import { FAILURES } from '../../src/outcome.ts';
 import { MESSAGE, type Running, startPostern } from '../support/postern.ts';
 
 const METRICS_TOKEN = 'the-token-of-the-scraper';
@@ -103,4 +105,33 @@ it('shows the pool and the outbox', async () => {
     postern_outbox_messages: 4,
   });
   expect(found.postern_outbox_oldest_due_seconds).toBeGreaterThanOrEqual(60);
+});
+
+describe('the dashboard and the alert rules', () => {
+  it.each(['docs/grafana-dashboard.json', 'docs/alerts.yml'])(
+    '%s asks for nothing that is not there',
+    async (page) => {
+      await using postern = await busy();
+      const metrics = createMetrics(() => []);
+      metrics.watchPool(() => ({ open: 0, idle: 0, waiting: 0, logins: 0 }));
+      metrics.watchOutbox(async () => ({ waiting: 0, oldestDueAt: null }));
+      const text = (await (await scrape(postern)).text()) + (await metrics.registry.render());
+      const there = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
+      const asked = readFileSync(page, 'utf8').match(/\b(?:postern|process|nodejs)_[a-z0-9_]+/g) ?? [];
+      expect(asked.length).toBeGreaterThan(5);
+      expect(asked.filter((name) => !there.has(name.replace(/_bucket$/, '')))).toEqual([]);
+    },
+  );
+
+  it('name failure codes that there are', () => {
+    const named = [...readFileSync('docs/alerts.yml', 'utf8').matchAll(/code=~?"([^"]+)"/g)];
+    const patterns = named.flatMap(([, codes = '']) => codes.split('|'));
+    expect(patterns.length).toBeGreaterThan(5);
+    const names = (pattern: string) => Object.keys(FAILURES).filter((code) => code.match(`^(?:${pattern})$`));
+    expect(patterns.filter((pattern) => names(pattern).length === 0)).toEqual([]);
+  });
+
+  it.skipIf(missing('promtool'))('the rules are valid to Prometheus', () => {
+    execFileSync('promtool', ['check', 'rules', 'docs/alerts.yml']);
+  });
 });

@@ -24,7 +24,7 @@ export interface MessageEvent {
   /** Bytes as transferred; null where they are not known. */
   readonly size: number | null;
   readonly recipients: number | null;
-  readonly outcome: Outcome['delivery'];
+  readonly outcome: Outcome['delivery'] | 'queued';
   /** Null for an accepted message. */
   readonly code: FailureCode | null;
   /** One sentence on a failure; upstream's words are in `smtp`. */
@@ -56,25 +56,33 @@ export interface MessageFacts {
   readonly composeMs: number;
 }
 
+/** How a message ended at its door: `queued` has its outcome later. */
+export interface MessageEnd extends Omit<Delivered, 'quota' | 'outcome'> {
+  readonly outcome: Outcome | 'queued';
+  readonly replayed: boolean;
+}
+
 export function messageEvent(
   { origin, composeMs, ...facts }: MessageFacts,
-  { outcome, attempts, timing, replayed }: Omit<Delivered, 'quota'> & { readonly replayed: boolean },
+  { outcome, attempts, timing, replayed }: MessageEnd,
 ): MessageEvent {
   const { requestId, door, clientAddress, startedAt } = origin;
-  const failed = outcome.delivery === 'accepted' ? null : outcome;
-  const smtp = outcome.delivery === 'accepted' ? outcome.reply : outcome.smtp;
+  const ended = outcome === 'queued' ? null : outcome;
+  const accepted = ended?.delivery === 'accepted' ? ended : null;
+  const failed = ended?.delivery === 'accepted' ? null : ended;
+  const smtp = accepted?.reply ?? failed?.smtp;
   return {
     requestId,
     door,
     clientAddress,
     ...facts,
-    outcome: outcome.delivery,
+    outcome: ended?.delivery ?? 'queued',
     code: failed?.code ?? null,
     detail: failed?.detail ?? null,
     pointers: (failed?.errors ?? []).map(({ pointer }) => pointer),
     smtp: smtp ? { code: smtp.code, phase: smtp.phase, response: smtp.response } : null,
-    queueId: outcome.delivery === 'accepted' ? outcome.queueId : null,
-    rejected: (outcome.rejected ?? []).slice(0, MOST_REJECTED),
+    queueId: accepted?.queueId ?? null,
+    rejected: (ended?.rejected ?? []).slice(0, MOST_REJECTED),
     attempts,
     replayed,
     milliseconds: {

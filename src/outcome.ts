@@ -104,10 +104,17 @@ export const FAILURES = {
   },
   'request-in-progress': {
     status: 409,
-    smtp: null,
+    smtp: { code: 451, text: '4.3.0 A message with this Idempotency-Key is still in progress' },
     title: 'A request with this Idempotency-Key is in progress',
     delivery: 'not-sent',
     retryable: true,
+  },
+  'not-cancellable': {
+    status: 409,
+    smtp: null,
+    title: 'The message waits no longer',
+    delivery: 'unknown',
+    retryable: false,
   },
   'message-too-large': {
     status: 413,
@@ -133,7 +140,7 @@ export const FAILURES = {
   },
   'idempotency-key-reused': {
     status: 422,
-    smtp: null,
+    smtp: { code: 554, text: '5.6.0 The Idempotency-Key belongs to another message' },
     title: 'The Idempotency-Key belongs to another request',
     delivery: 'not-sent',
     retryable: false,
@@ -182,6 +189,13 @@ export const FAILURES = {
     delivery: 'unknown',
     retryable: false,
   },
+  'outbox-off': {
+    status: 501,
+    smtp: null,
+    title: 'This gateway keeps no outbox',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'upstream-credentials': {
     status: 502,
     smtp: { code: 451, text: '4.7.0 Upstream refused the configured credentials' },
@@ -221,6 +235,13 @@ export const FAILURES = {
     status: 503,
     smtp: { code: 451, text: '4.3.0 The quota cannot be read' },
     title: 'The quota cannot be read',
+    delivery: 'not-sent',
+    retryable: true,
+  },
+  'store-unavailable': {
+    status: 503,
+    smtp: { code: 451, text: '4.3.0 The store does not answer' },
+    title: 'The store of keys or of queued messages does not answer',
     delivery: 'not-sent',
     retryable: true,
   },

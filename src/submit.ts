@@ -69,21 +69,10 @@ export function createSubmit(options: {
       case 'replay':
         return { ...withoutSending(JSON.parse(found.record) as Outcome), replayed: true };
       case 'busy':
-        return withoutSending(
-          failure('request-in-progress', 'The first request with this Idempotency-Key has not ended yet.', {
-            // The lease may last a deadline more; most requests end within a second.
-            retryAfterMs: Math.min(found.retryAfterMs, 1000),
-          }),
-        );
       case 'mismatch':
-        return withoutSending(
-          failure('idempotency-key-reused', 'This Idempotency-Key came with another message; use a new key.'),
-        );
-      case 'lost': {
-        const detail =
-          'The instance that had this Idempotency-Key ended without an answer; it may have sent the message.';
-        return { ...withoutSending(failure('outcome-unknown', detail)), replayed: true };
-      }
+        return withoutSending(keyFailure(found));
+      case 'lost':
+        return { ...withoutSending(keyFailure(found)), replayed: true };
       case 'fresh': {
         const delivered = await deliver(submission, signal);
         // What upstream decided, or may have decided, about this message is kept; any other failure
@@ -116,6 +105,31 @@ export function createSubmit(options: {
     // A key that the caller brought is the caller's to mend.
     const isCallersKey = caller.ownKey && cause.code === 'upstream-credentials';
     return { ...delivered, outcome: isCallersKey ? { ...cause, code: 'unauthorized' } : cause };
+  }
+}
+
+/** Why nothing may be sent under a key now. */
+export function keyFailure(found: Exclude<IdempotencyState, { state: 'fresh' | 'replay' }>): Failure {
+  switch (found.state) {
+    case 'busy':
+      return failure(
+        'request-in-progress',
+        'The first request with this Idempotency-Key has not ended yet.',
+        {
+          // The lease may last a deadline more; most requests end within a second.
+          retryAfterMs: Math.min(found.retryAfterMs, 1000),
+        },
+      );
+    case 'mismatch':
+      return failure(
+        'idempotency-key-reused',
+        'This Idempotency-Key came with another message; use a new key.',
+      );
+    case 'lost':
+      return failure(
+        'outcome-unknown',
+        'The instance that had this Idempotency-Key ended without an answer; it may have sent the message.',
+      );
   }
 }
 

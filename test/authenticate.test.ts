@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createAuthenticator } from '../src/authenticate.ts';
 import type { Deliverer } from '../src/deliver.ts';
 import { failure, isFailure } from '../src/outcome.ts';
+import { createMemoryQuota } from '../src/stores/memory/quota.ts';
 
 const TOKEN = 'a-token-for-the-tests';
 const ACCOUNT = {
@@ -20,11 +21,12 @@ const ACCOUNT_OF_ANOTHER = { ...ACCOUNT, apiUser: 'another', tokens: ['the-token
 
 function authenticator(answer: Deliverer['verify'], accounts = [ACCOUNT]) {
   const verify = vi.fn(answer);
-  const options = { accounts, basicAuth: true, quotaLimit: 20_000, verify };
+  const quota = createMemoryQuota({ windowMs: 60_000, guardMs: 0 });
+  const options = { accounts, basicAuth: true, quotaLimit: 20_000, quota, verify };
   const { token, login } = createAuthenticator(options);
   const signal = AbortSignal.timeout(60_000);
   return {
-    token,
+    token: (presented: string) => token(presented, '192.0.2.1'),
     login: (apiUser: string, password: string, address: string) => login(apiUser, password, address, signal),
     verify,
   };
@@ -91,6 +93,38 @@ describe('a guesser', () => {
       retryAfterMs: expect.toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000),
     });
     expect(await codeOf(login('own', 'guess', '192.0.2.2'))).toBe('unauthorized');
+  });
+
+  it('has sixty guesses of one api_user from any number of addresses, and locks its owner not out', async () => {
+    const { login, verify } = authenticator(async ({ apiKey }) =>
+      apiKey === 'right' ? null : failure('upstream-credentials', 'Upstream refused it.'),
+    );
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      expect(await login('own', 'right', '198.51.100.1')).toMatchObject({ ownKey: true });
+      // The proof is old by now, and upstream is asked again.
+      vi.setSystemTime(Date.now() + 10 * 60_000);
+      for (let i = 0; i < 300; i++) await login('own', `guess-${i}`, `192.0.2.${i % 100}`);
+      expect(verify.mock.calls.filter(([{ apiKey }]) => apiKey !== 'right')).toHaveLength(60);
+      expect(await codeOf(login('own', 'another', '203.0.113.1'))).toBe('too-many-failed-logins');
+      expect(await login('own', 'right', '198.51.100.1')).toMatchObject({ ownKey: true });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('with wrong tokens is stopped after a hundred, and locks no right one out', async () => {
+    const { token } = refusing();
+    for (let i = 0; i < 100; i++) expect(await codeOf(token(`a-wrong-token-${i}`))).toBe('unauthorized');
+    expect(await codeOf(token('another-wrong-token'))).toBe('too-many-failed-logins');
+    expect(await codeOf(token(TOKEN))).toBeNull();
+  });
+
+  it('behind the address of a right token does not lock it out', async () => {
+    const { login } = refusing();
+    for (let i = 0; i < 10; i++) await login('ifaxin', `guess-${i}`, '192.0.2.1');
+    expect(await codeOf(login('ifaxin', 'guess', '192.0.2.1'))).toBe('too-many-failed-logins');
+    expect(await codeOf(login('ifaxin', TOKEN, '192.0.2.1'))).toBeNull();
   });
 
   it.each([

@@ -5,15 +5,20 @@ import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { timing } from 'hono/timing';
+import type { Adapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
 import type { Log } from '../log.ts';
+import type { Outbox } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
+import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
 import { discardUnread, readBody } from './body.ts';
+import { BodyMemory } from './body-memory.ts';
 import type { Env } from './context.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
+import { outboxRoutes } from './outbox.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -24,15 +29,20 @@ export type Readiness = Readonly<Record<string, string | null>>;
 export interface AppOptions extends MessagesOptions {
   readonly authenticator: Authenticator;
   readonly quota: Quota;
+  /** Null where there is none. */
+  readonly outbox: Outbox | null;
   readonly windowMs: number;
   readonly maxMessageBytes: number;
   readonly corsOrigins: readonly string[];
+  /** Doors of other shapes. */
+  readonly adapters: readonly Adapter[];
   readonly ready: () => Promise<Readiness>;
   readonly log: Log;
 }
 
 export function createApp(options: AppOptions): Hono<Env> {
   const { log, maxMessageBytes } = options;
+  const bodies = { ...options, memory: new BodyMemory(maxMessageBytes) };
   const windowSeconds = Math.ceil(options.windowMs / 1000);
   const app = new Hono<Env>();
 
@@ -71,9 +81,11 @@ export function createApp(options: AppOptions): Hono<Env> {
 
   app.use('/v1/*', authenticate(options));
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
-  app.use('/v1/*', readBody(maxMessageBytes, options.deadlineMs));
+  app.use('/v1/*', readBody(bodies));
   app.route('/v1/messages', messageRoutes(options));
+  app.route('/v1/messages', outboxRoutes(options.outbox));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
+  for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);

@@ -30,7 +30,7 @@ export function authenticate({
     if (!header) return failure('unauthorized', 'The Authorization header is missing.');
     // RFC 6750 section 2.1; RFC 9110 section 11.1: the scheme's case does not matter.
     const token = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1];
-    if (token) return authenticator.token(token);
+    if (token) return authenticator.token(token, clientAddress(c));
     const basic = parseBasic(c.req.raw);
     if (!basic) {
       return failure('unauthorized', 'The Authorization header is neither Bearer with a token nor Basic.');

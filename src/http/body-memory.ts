@@ -1,4 +1,4 @@
-/** The memory that request bodies share: bounded for all, shared out by api_user, waited for in turn. */
+/** The memory that request bodies share: bounded for all, shared out by owner, waited for in turn. An owner is an api_user or an address. */
 
 /**
  * Bodies in memory at once, in bodies of the largest size: of all callers together, and of one of them. A body
@@ -7,17 +7,17 @@
 const MOST_TOGETHER = 4;
 const MOST_OF_ONE = 3;
 
-/** What every api_user may have in memory whatever the others do, as a share of the largest body. */
+/** What every owner may have in memory whatever the others do, as a share of the largest body. */
 const RESERVED = 1 / 16;
 
 interface Share {
   bytes: number;
-  /** Reservations among them: a first one is granted always, so no api_user waits for another one for ever. */
+  /** Reservations among them: a first one is granted always, so no owner waits for another one for ever. */
   reservations: number;
 }
 
 interface Waiter {
-  readonly apiUser: string;
+  readonly owner: string;
   readonly bytes: number;
   readonly admit: () => void;
 }
@@ -34,27 +34,27 @@ export class BodyMemory {
   }
 
   /** Takes room for `bytes` at once, or says that there is none. */
-  take(apiUser: string, bytes: number): boolean {
-    const { bytes: held } = this.#shareOf(apiUser);
+  take(owner: string, bytes: number): boolean {
+    const { bytes: held } = this.#shareOf(owner);
     if (held + bytes > RESERVED * this.#largest && !this.#fits(held, bytes)) return false;
-    this.#hold(apiUser, bytes, 0);
+    this.#hold(owner, bytes, 0);
     return true;
   }
 
   /** Reserves room for a whole body, waiting for it up to `ms`; false where there was none in time. */
-  reserve(apiUser: string, bytes: number, ms: number): Promise<boolean> {
-    if (this.#isAdmitted(apiUser, bytes)) {
-      this.#hold(apiUser, bytes, 1);
+  reserve(owner: string, bytes: number, ms: number): Promise<boolean> {
+    if (this.#isAdmitted(owner, bytes)) {
+      this.#hold(owner, bytes, 1);
       return Promise.resolve(true);
     }
     return new Promise((resolve) => {
       const waiter: Waiter = {
-        apiUser,
+        owner,
         bytes,
         admit: () => {
           clearTimeout(timer);
           this.#waiting.delete(waiter);
-          this.#hold(apiUser, bytes, 1);
+          this.#hold(owner, bytes, 1);
           resolve(true);
         },
       };
@@ -67,13 +67,13 @@ export class BodyMemory {
   }
 
   /** Gives back what was taken and reserved. */
-  give(apiUser: string, bytes: number, reservations: number): void {
-    this.#hold(apiUser, -bytes, -reservations);
-    for (const waiter of this.#waiting) if (this.#isAdmitted(waiter.apiUser, waiter.bytes)) waiter.admit();
+  give(owner: string, bytes: number, reservations: number): void {
+    this.#hold(owner, -bytes, -reservations);
+    for (const waiter of this.#waiting) if (this.#isAdmitted(waiter.owner, waiter.bytes)) waiter.admit();
   }
 
-  #isAdmitted(apiUser: string, bytes: number): boolean {
-    const share = this.#shareOf(apiUser);
+  #isAdmitted(owner: string, bytes: number): boolean {
+    const share = this.#shareOf(owner);
     return share.reservations === 0 || this.#fits(share.bytes, bytes);
   }
 
@@ -83,16 +83,16 @@ export class BodyMemory {
     );
   }
 
-  #shareOf(apiUser: string): Share {
-    return this.#shares.get(apiUser) ?? { bytes: 0, reservations: 0 };
+  #shareOf(owner: string): Share {
+    return this.#shares.get(owner) ?? { bytes: 0, reservations: 0 };
   }
 
-  #hold(apiUser: string, bytes: number, reservations: number): void {
-    const share = this.#shareOf(apiUser);
+  #hold(owner: string, bytes: number, reservations: number): void {
+    const share = this.#shareOf(owner);
     share.bytes += bytes;
     share.reservations += reservations;
     this.#together += bytes;
-    if (share.bytes > 0) this.#shares.set(apiUser, share);
-    else this.#shares.delete(apiUser);
+    if (share.bytes > 0) this.#shares.set(owner, share);
+    else this.#shares.delete(owner);
   }
 }

@@ -3,7 +3,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
-import { BodyMemory } from './body-memory.ts';
+import type { BodyMemory } from './body-memory.ts';
 import type { Context, Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 
@@ -23,18 +23,37 @@ const BROKEN_OFF = failure('invalid-request', 'The body broke off.');
 const tooLarge = (maxSize: number): Failure =>
   failure('message-too-large', `The body is larger than ${maxSize} bytes.`);
 
-/**
- * Reads the body of a POST into `c.get('body')`, decoded, at most `maxSize` bytes; answers why not. A body waits for
- * memory at its sender's, half of the deadline at most.
- */
-export function readBody(maxSize: number, deadlineMs: (c: Context) => number): MiddlewareHandler<Env> {
-  const memory = new BodyMemory(maxSize);
+export interface BodyOptions {
+  /** The largest body, in bytes. */
+  readonly maxMessageBytes: number;
+  readonly memory: BodyMemory;
+  /** How long this request may take, in milliseconds. */
+  readonly deadlineMs: (c: Context) => number;
+  readonly clientAddress: (c: Context) => string;
+}
 
+/** Reads the body of an authenticated request, in the memory of its api_user. */
+export const readBody = (options: BodyOptions): MiddlewareHandler<Env> =>
+  bodyReader(options, (c) => canonicalApiUser(c.get('caller').account.apiUser));
+
+/** Reads the body of a request that says in it who it is from, in the memory of its address. */
+export const readStrangersBody = (options: BodyOptions): MiddlewareHandler<Env> =>
+  // An api_user has no colon.
+  bodyReader(options, (c) => `address:${options.clientAddress(c)}`);
+
+/**
+ * Puts the body into `c.get('body')`, decoded, at most MAX_MESSAGE_BYTES; answers why not. A body waits for memory
+ * at its sender's, half of the deadline at most.
+ */
+function bodyReader(
+  { maxMessageBytes, memory, deadlineMs }: BodyOptions,
+  ownerOf: (c: Context) => string,
+): MiddlewareHandler<Env> {
   return async function readBody(c, next) {
-    if (c.req.method !== 'POST') return next();
-    const room = new Room(memory, canonicalApiUser(c.get('caller').account.apiUser), deadlineMs(c) / 2);
+    if (['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(c.req.method)) return next();
+    const room = new Room(memory, ownerOf(c), deadlineMs(c) / 2);
     try {
-      const body = await bodyOf(c, maxSize, room);
+      const body = await bodyOf(c, maxMessageBytes, room);
       if (isFailure(body)) return respondProblem(c, body);
       c.set('body', body);
       await next();
@@ -47,19 +66,19 @@ export function readBody(maxSize: number, deadlineMs: (c: Context) => number): M
 /** What one request holds of the memory. */
 class Room {
   readonly #memory: BodyMemory;
-  readonly #apiUser: string;
+  readonly #owner: string;
   readonly #patienceMs: number;
   #bytes = 0;
   #reservations = 0;
 
-  constructor(memory: BodyMemory, apiUser: string, patienceMs: number) {
+  constructor(memory: BodyMemory, owner: string, patienceMs: number) {
     this.#memory = memory;
-    this.#apiUser = apiUser;
+    this.#owner = owner;
     this.#patienceMs = patienceMs;
   }
 
   take(bytes: number): boolean {
-    const taken = this.#memory.take(this.#apiUser, bytes);
+    const taken = this.#memory.take(this.#owner, bytes);
     if (taken) this.#bytes += bytes;
     return taken;
   }
@@ -67,7 +86,7 @@ class Room {
   /** @param bytes - of the whole body, what was taken of it included */
   async reserve(bytes: number): Promise<boolean> {
     const more = Math.max(0, bytes - this.#bytes);
-    const reserved = await this.#memory.reserve(this.#apiUser, more, this.#patienceMs);
+    const reserved = await this.#memory.reserve(this.#owner, more, this.#patienceMs);
     if (!reserved) return false;
     this.#bytes += more;
     this.#reservations += 1;
@@ -78,12 +97,12 @@ class Room {
   shrink(bytes: number): void {
     const surplus = this.#bytes - bytes;
     if (surplus <= 0) return;
-    this.#memory.give(this.#apiUser, surplus, 0);
+    this.#memory.give(this.#owner, surplus, 0);
     this.#bytes = bytes;
   }
 
   leave(): void {
-    this.#memory.give(this.#apiUser, this.#bytes, this.#reservations);
+    this.#memory.give(this.#owner, this.#bytes, this.#reservations);
   }
 }
 

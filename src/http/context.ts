@@ -13,6 +13,8 @@ export interface Env {
     body: Uint8Array;
     /** What a handler's draw left; unset where none was made. */
     quotaState: QuotaState | null;
+    /** Answers a failure in another shape than a problem document. */
+    refuse: ((failed: Failure) => Response) | undefined;
     /** What was answered, for the request's log line. */
     failed: Failure;
   };

@@ -1,15 +1,17 @@
-/** `POST /v1/messages` and its batch. */
+/** `POST /v1/messages` and its batch: sent now, or put into the outbox. */
 
 import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
 import { deadlineIn } from '../deadline.ts';
 import type { Origin } from '../message-event.ts';
+import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Send, Sent } from '../send.ts';
 import type { Context, Env } from './context.ts';
+import { stateOf } from './outbox.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
-import { idempotencyKey, readJson } from './request.ts';
+import { idempotencyKey, readJson, readMessage } from './request.ts';
 import type { BatchItem, ReceiptBody } from './responses.ts';
 
 export interface MessagesOptions {
@@ -25,27 +27,23 @@ export const MOST_IN_BATCH = 100;
 /** Messages of one batch in flight at once: enough to keep a login's connections busy. */
 const BATCH_WORKERS = 8;
 
-export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptions): Hono<Env> {
-  const originOf = (c: Context): Origin => ({
-    requestId: c.get('requestId'),
-    door: 'http',
-    clientAddress: clientAddress(c),
-    startedAt: performance.now(),
-  });
-
+export function messageRoutes(options: MessagesOptions): Hono<Env> {
+  const { send, deadlineMs } = options;
   return new Hono<Env>()
     .post('/', async (c) => {
-      const origin = originOf(c);
+      const origin = originOf(c, options);
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = readJson(c);
-      if (isFailure(body)) return respondProblem(c, body);
+      const message = readMessage(c);
+      if (isFailure(message)) return respondProblem(c, message);
+      const { deferred, honoured } = preferenceOf(c);
       const sent = await send(
         {
           caller: c.get('caller'),
-          message: body.json,
+          message,
           key: key === null ? null : { key, index: null },
+          deferred,
           origin,
         },
         signal,
@@ -53,12 +51,15 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
       c.set('quotaState', sent.quota);
       for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
       if (sent.replayed) c.header('Idempotent-Replayed', 'true');
-      return isFailure(sent.result)
-        ? respondProblem(c, sent.result)
-        : c.json(sent.result satisfies ReceiptBody);
+      const { result } = sent;
+      if (isFailure(result)) return respondProblem(c, result);
+      if (!isQueued(result)) return c.json(result satisfies ReceiptBody);
+      honoured();
+      c.header('Location', `${c.req.path}/${result.id}`);
+      return c.json(stateOf(c, result), 202);
     })
     .post('/batch', async (c) => {
-      const origin = originOf(c);
+      const origin = originOf(c, options);
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
@@ -70,17 +71,51 @@ export function messageRoutes({ send, deadlineMs, clientAddress }: MessagesOptio
         const errors = [{ pointer: '', message }];
         return respondProblem(c, failure('invalid-message', 'The batch is not valid.', { errors }));
       }
-      const all = await eachOf(messages, BATCH_WORKERS, (message, index) =>
+      const { deferred, honoured } = preferenceOf(c);
+      const all = await eachOf(messages, BATCH_WORKERS, (json, index) =>
         // Each message has a key of its own, so that a repeated batch sends only what was not sent.
-        send({ caller: c.get('caller'), message, key: key === null ? null : { key, index }, origin }, signal),
+        send(
+          {
+            caller: c.get('caller'),
+            message: { json },
+            key: key === null ? null : { key, index },
+            deferred,
+            origin,
+          },
+          signal,
+        ),
       );
+      if (all.some(({ result }) => isQueued(result))) honoured();
       c.set('quotaState', leastRemaining(all));
       if (all.every((sent) => sent.replayed)) c.header('Idempotent-Replayed', 'true');
       return c.json(all.map((sent) => batchItem(c, sent)));
     });
 }
 
+/** Where this request came in. */
+export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddress'>): Origin => ({
+  requestId: c.get('requestId'),
+  door: 'http',
+  clientAddress: options.clientAddress(c),
+  startedAt: performance.now(),
+});
+
+/** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */
+function preferenceOf(c: Context): { readonly deferred: boolean; readonly honoured: () => void } {
+  const preferences = (c.req.header('Prefer') ?? '').split(',').map((one) => one.trim().toLowerCase());
+  const deferred = preferences.includes('respond-async');
+  return {
+    deferred,
+    honoured: () => {
+      if (deferred) c.header('Preference-Applied', 'respond-async');
+    },
+  };
+}
+
+const isQueued = (result: Sent['result']): result is OutboxRecord => 'state' in result;
+
 function batchItem(c: Context, { result }: Sent): BatchItem {
+  if (isQueued(result)) return { status: 202, message: stateOf(c, result) };
   if (!isFailure(result)) return { status: 200, receipt: result };
   const problem = problemOf(result, instanceOf(c));
   return { status: problem.status, problem };

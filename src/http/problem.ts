@@ -29,13 +29,15 @@ export const instanceOf = (c: Context): string => `${c.req.path}#${c.get('reques
 /** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
 const CHALLENGE = 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"';
 
-/** Answers with the problem document, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
+/** Answers with the problem document, or in the shape of the door that was asked, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
 export function respondProblem(c: Context, failed: Failure): Response {
   c.set('failed', failed);
-  const problem = problemOf(failed, instanceOf(c));
   if (failed.retryAfterMs !== undefined) {
     c.header('Retry-After', String(Math.max(1, Math.ceil(failed.retryAfterMs / 1000))));
   }
   if (failed.code === 'unauthorized') c.header('WWW-Authenticate', CHALLENGE);
+  const refuse = c.get('refuse');
+  if (refuse) return refuse(failed);
+  const problem = problemOf(failed, instanceOf(c));
   return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
 }

@@ -5,7 +5,7 @@ import type { Emit, Origin } from '../message-event.ts';
 import type { Depth } from '../outbox.ts';
 import { FAILURES } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
-import { canonicalApiUser } from '../sendcloud.ts';
+import { canonicalApiUser, isApiUser } from '../sendcloud.ts';
 import { Registry } from './registry.ts';
 
 /** The upstream connections of a pool. */
@@ -101,7 +101,10 @@ export function createMetrics(accounts: () => readonly Pick<Account, 'apiUser' |
     counted: (quota) => ({
       async draw(apiUser, limit, cost) {
         const draw = await quota.draw(apiUser, limit, cost);
-        calls.add({ api_user: nameOf(apiUser), result: draw.granted ? 'drawn' : 'refused' }, cost ?? 1);
+        // Windows with other names count something else.
+        if (isApiUser(apiUser)) {
+          calls.add({ api_user: nameOf(apiUser), result: draw.granted ? 'drawn' : 'refused' }, cost ?? 1);
+        }
         return draw;
       },
       peek: (apiUser, limit) => quota.peek(apiUser, limit),

@@ -3,11 +3,13 @@
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
 import type { Config, ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
+import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
 import type { Context } from '../http/context.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
+import type { Outbox } from '../outbox.ts';
 import type { Failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { createSend } from '../send.ts';
@@ -22,6 +24,8 @@ export interface Edges {
   /** Reads upstream's greeting; null when it is well. */
   readonly greeting: (signal: AbortSignal) => Promise<Failure | null>;
   /** What stands against the stores. */
+  /** Null where queued messages are not kept; `wake` has a worker look for what is due. */
+  readonly outbox: { readonly outbox: Outbox; readonly wake: (apiUser: string) => void } | null;
   readonly ready: () => Promise<Readiness>;
   /** Sees every message's event beside the log. */
   readonly observe?: Emit;
@@ -64,17 +68,21 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     accounts,
     basicAuth,
     quotaLimit: config.quota.limit,
+    quota: edges.quota,
     verify: edges.deliverer.verify,
   });
+  const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const app = createApp({
     ...edges,
     ready,
     authenticator,
-    send: createSend({ submit, maxMessageBytes, emit }),
+    outbox: edges.outbox?.outbox ?? null,
+    send: createSend({ submit, enqueue, maxMessageBytes, emit }),
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
+    adapters: [],
   });
   return {
     app,

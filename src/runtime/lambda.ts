@@ -57,6 +57,7 @@ function openGateway(environment: Environment): Handler {
     log,
     greeting: pool.greeting,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    outbox: null,
     // Never longer than the invocation's own time.
     deadlineMs: (c) =>
       Math.min(config.deadlineMs, lambdaContext(c).getRemainingTimeInMillis() - ANSWERING_MS),

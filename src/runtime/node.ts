@@ -92,6 +92,7 @@ export async function start(
     ...(metrics && { observe: metrics.observe }),
     greeting: pool.greeting,
     clientAddress: (c) => addressOf(c, config),
+    outbox: null,
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;

@@ -60,6 +60,7 @@ function openGateway(env: Environment): Fetch {
     log,
     greeting: (signal) => createRelay(config).greeting(signal),
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
+    outbox: null,
     deadlineMs: () => config.deadlineMs,
   });
   return (request, bindings, ctx) => app.fetch(request, bindings, ctx);

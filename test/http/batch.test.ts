@@ -20,7 +20,7 @@ test('every item starts in a turn of its own, also where none waits for anything
     .route(
       '/',
       messageRoutes({
-        send: createSend({ submit, maxMessageBytes: 1000, emit: () => {} }),
+        send: createSend({ submit, enqueue: null, maxMessageBytes: 1000, emit: () => {} }),
         deadlineMs: () => 10_000,
         clientAddress: () => '',
       }),

@@ -15,15 +15,15 @@ const basic = (user: string, key: string) => ({
 });
 
 describe.concurrent('the door', () => {
-  it('answers problem documents to what nobody takes', async () => {
+  it('answers problem documents to unmatched requests', async () => {
     await using postern = await startPostern();
     const lost = await postern.request('/v2/messages');
     expect(lost.status).toBe(404);
     expect(lost.headers.get('Content-Type')).toBe('application/problem+json');
     expect(await json(lost)).toMatchObject({ code: 'not-found', status: 404 });
     for (const [path, method, allow] of [
-      ['/v1/messages', 'GET', 'POST'],
-      ['/v1/messages/batch', 'DELETE', 'POST'],
+      ['/v1/messages', 'PUT', 'POST, GET, HEAD'],
+      ['/v1/messages/batch', 'PUT', 'POST, GET, HEAD, DELETE'],
       ['/v1/quota', 'PUT', 'GET, HEAD'],
       ['/healthz', 'POST', 'GET, HEAD'],
     ] as const) {

@@ -338,7 +338,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     'forbidden-sender': [403, 'not-sent', false, sending(accountWith({ from: ['example.com'] }))],
     'forbidden-label': [403, 'not-sent', false, sending(accountWith({ labels: [1, 2] }))],
     'not-found': [404, 'not-sent', false, asking('/v2/messages')],
-    'method-not-allowed': [405, 'not-sent', false, asking('/v1/messages/batch')],
+    'method-not-allowed': [405, 'not-sent', false, asking('/v1/quota', { method: 'DELETE' })],
     'request-in-progress': [
       409,
       'not-sent',
@@ -353,6 +353,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
         return second;
       },
     ],
+    'not-cancellable': [409, 'unknown', false, async () => expect.fail('the outbox is to be wired')],
     'message-too-large': [
       413,
       'not-sent',
@@ -407,6 +408,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       async () => unconfigured(new ConfigError(['PORT: wrong']), () => {}).request('/v1/quota'),
     ],
     internal: [500, 'unknown', false, async () => (await bug()).response],
+    'outbox-off': [501, 'not-sent', false, asking('/v1/messages')],
     'upstream-credentials': [502, 'not-sent', false, sending({}, { accounts: { ifaxin: 'another-key' } })],
     'upstream-insecure': [502, 'not-sent', false, sending({}, INSECURE[0]?.upstream)],
     'upstream-unreachable': [502, 'not-sent', true, sending({}, fault('greeting', 'close'))],
@@ -425,6 +427,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       },
     ],
     'quota-unavailable': [503, 'not-sent', true, sending(STORE_AWAY)],
+    'store-unavailable': [503, 'not-sent', true, async () => expect.fail('the stores are to come')],
     'upstream-timeout': [504, 'not-sent', true, sending(IMPATIENT, fault('mail', 'silent'))],
     'outcome-unknown': [504, 'unknown', false, sending({}, fault('dot', 'close'))],
   };
@@ -455,8 +458,10 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
         throw new Error('a bug in the line of fire');
       },
       quota: createMemoryQuota({ windowMs: 60_000, guardMs: 0 }),
+      outbox: null,
       windowMs: 60_000,
       corsOrigins: [],
+      adapters: [],
       deadlineMs: () => 1000,
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),

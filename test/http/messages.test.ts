@@ -92,6 +92,7 @@ describe.concurrent('POST /v1/messages', () => {
       emailIds: { 'ben@ifaxin.com': `${id}0$ben@ifaxin.com` },
       size: expect.any(Number),
       embedded: 0,
+      warnings: [],
       response: `250 #${id}#Queued`,
     });
     expect(response.headers.get('RateLimit-Policy')).toBe('"apiuser";q=20000;w=60');

@@ -3,8 +3,13 @@
  * only as far as the hops are trusted. What stands further left is the client's own claim.
  */
 
-/** Addresses that begin with the same bits, as the string of these bits; IPv4 is mapped into IPv6. */
-export type Network = string;
+/** Addresses that begin with the same bits. */
+export interface Network {
+  /** As it was written. */
+  readonly text: string;
+  /** IPv4 is mapped into IPv6. */
+  readonly bits: string;
+}
 
 /** What a request says of its way. */
 export interface ForwardingHeaders {
@@ -19,7 +24,7 @@ export function parseNetwork(text: string): Network | null {
   if (bits === null) return null;
   const most = address.includes(':') ? 128 : 32;
   const kept = length === undefined ? most : Number(length);
-  return kept > most ? null : bits.slice(0, 128 - most + kept);
+  return kept > most ? null : { text, bits: bits.slice(0, 128 - most + kept) };
 }
 
 /**
@@ -102,7 +107,7 @@ function plainAddress(address: string): string {
 function isTrusted(address: string, trusted: readonly Network[]): boolean {
   if (trusted.length === 0) return false;
   const bits = bitsOf(address);
-  return bits !== null && trusted.some((network) => bits.startsWith(network));
+  return bits !== null && trusted.some((network) => bits.startsWith(network.bits));
 }
 
 /** The 128 bits of an address as text, or null for what is none (RFC 4291 section 2.2). */

@@ -390,6 +390,17 @@ export function parseConfig(
   };
 }
 
+/** What the log tells of the settings in force. */
+export function withoutSecrets({ accounts, redis, metricsToken, trustedProxies, ...rest }: Config) {
+  return {
+    accounts: accounts.map(({ apiKey: _, tokens, ...account }) => ({ ...account, tokens: tokens.length })),
+    redis: redis && URL.parse(redis.url)?.host,
+    metrics: metricsToken !== null,
+    trustedProxies: trustedProxies.map(({ text }) => text),
+    ...rest,
+  };
+}
+
 /** The secrets that are in files, each without the line end that editors leave, and what is wrong with the files. */
 function secretsInFiles(given: Environment, readFile: ReadFile | null) {
   const secrets: Record<string, string> = {};

@@ -5,7 +5,6 @@ export interface TraceContext {
   readonly traceId: string;
   /** The caller's span: 16 hex digits. */
   readonly parentId: string;
-  readonly sampled: boolean;
 }
 
 /** Null for what is no `traceparent`: a trace that is broken is not taken over. */
@@ -16,7 +15,6 @@ export function parseTraceparent(text: string | undefined): TraceContext | null 
       text ?? '',
     );
   if (!found) return null;
-  const [, version, traceId = '', parentId = '', flags = '', more] = found;
-  if (version === '00' && more !== undefined) return null;
-  return { traceId, parentId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
+  const [, version, traceId = '', parentId = '', , more] = found;
+  return version === '00' && more !== undefined ? null : { traceId, parentId };
 }

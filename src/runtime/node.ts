@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { clientAddress } from '../client-address.ts';
-import { type Config, ConfigError, namesNoAccount, parseConfig } from '../config.ts';
+import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
 import type { Context } from '../http/context.ts';
@@ -129,6 +129,7 @@ export async function start(
     await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;
   });
+  log.info('settings', withoutSecrets(config));
   log.info('listening', { host: config.host, port, smtpPort, smtpsPort, sandbox: sandbox !== null });
 
   return {
@@ -154,6 +155,7 @@ export async function start(
       await pool.close();
       await sandbox?.close();
       stopWatching?.();
+      log.info('closed');
     },
   };
 }

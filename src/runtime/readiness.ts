@@ -91,9 +91,9 @@ export function createReadiness(options: {
     proofs.set(keyOf(login), proof);
     const { failure } = proof;
     if (failure && failure.code !== before?.code) {
-      log.error('login failed', { apiUser, code: failure.code, detail: failure.detail });
+      log.error('upstream login failed', { apiUser, code: failure.code, detail: failure.detail });
     }
-    if (before && !failure) log.info('login accepted again', { apiUser });
+    if (before && !failure) log.info('upstream login accepted again', { apiUser });
   }
 
   return {

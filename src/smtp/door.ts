@@ -121,7 +121,7 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
             if (!isFailure(result)) return callback(null, { user: result });
             log.info('login refused', {
               door: 'smtp',
-              address: session.remoteAddress,
+              clientAddress: session.remoteAddress,
               code: result.code,
               detail: result.detail,
             });

@@ -155,7 +155,7 @@ describe('npm start', () => {
 
   it('says in the log at once that upstream refuses the api_key', async () => {
     const { postern } = await startDeployed({}, { accounts: { ifaxin: 'another-key' } });
-    await expect.poll(postern.output).toMatch(/"event":"login failed","apiUser":"ifaxin"/);
+    await expect.poll(postern.output).toMatch(/"event":"upstream login failed","apiUser":"ifaxin"/);
     expect(postern.output()).not.toContain('the-key');
     const { status, parts } = (await (
       await fetch(`http://127.0.0.1:${postern.announced}/readyz`)

@@ -15,7 +15,7 @@ const guess = ({ request }: Running, headers: Record<string, string>) =>
 const addresses = ({ logLines }: Running) =>
   logLines
     .map((line) => JSON.parse(line))
-    .flatMap(({ event, clientAddress }) => (event === 'request' ? [clientAddress] : []));
+    .flatMap(({ event, clientAddress }) => (event === 'login refused' ? [clientAddress] : []));
 
 describe('behind a trusted proxy', () => {
   it('a guesser is stopped, and the proxy’s other clients are served', async () => {

@@ -46,14 +46,14 @@ describe('readiness', () => {
       pass(15_000);
     }
     expect(postern.upstream.logins).toHaveLength(1);
-    expect(logged(postern, 'login failed')).toMatchObject([
+    expect(logged(postern, 'upstream login failed')).toMatchObject([
       { apiUser: 'ifaxin', code: 'upstream-credentials' },
     ]);
 
     accounts.ifaxin = 'the-key';
     expect(await probe(postern)).toMatchObject({ status: 200 });
     expect(postern.upstream.logins).toHaveLength(2);
-    expect(logged(postern, 'login accepted again')).toHaveLength(1);
+    expect(logged(postern, 'upstream login accepted again')).toHaveLength(1);
   });
 
   it('hears of a key that was reset from the message that fails by it', async () => {

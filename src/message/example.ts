@@ -15,4 +15,4 @@ export const EXAMPLE = {
       filename: 'dot.png',
     },
   ],
-};
+} as const;

@@ -2,6 +2,7 @@
 
 import type { Delivered, Timing } from './deliver.ts';
 import type { FailureCode, Outcome, Rejection, SmtpReply } from './outcome.ts';
+import type { TraceContext } from './trace-context.ts';
 
 /** Where a message came in. */
 export interface Origin {
@@ -10,11 +11,16 @@ export interface Origin {
   readonly clientAddress: string;
   /** By `performance.now()`. */
   readonly startedAt: number;
+  /** The caller's trace; absent at a door that has none. */
+  readonly trace?: TraceContext | null;
 }
 
 /** Nothing of the message itself and no value of a field; of recipients those alone that upstream refused. */
 export interface MessageEvent {
   readonly requestId: string;
+  /** Of the caller's `traceparent`; null without one. */
+  readonly traceId: string | null;
+  readonly spanId: string | null;
   /** The message's own id; null where it was refused before it got one, and at the SMTP door. */
   readonly id: string | null;
   readonly door: Origin['door'];
@@ -69,13 +75,15 @@ export function messageEvent(
   { origin, composeMs, ...facts }: MessageFacts,
   { outcome, attempts, timing, replayed }: MessageEnd,
 ): MessageEvent {
-  const { requestId, door, clientAddress, startedAt } = origin;
+  const { requestId, door, clientAddress, startedAt, trace } = origin;
   const ended = outcome === 'queued' ? null : outcome;
   const accepted = ended?.delivery === 'accepted' ? ended : null;
   const failed = ended?.delivery === 'accepted' ? null : ended;
   const smtp = accepted?.reply ?? failed?.smtp;
   return {
     requestId,
+    traceId: trace?.traceId ?? null,
+    spanId: trace?.parentId ?? null,
     door,
     clientAddress,
     ...facts,

@@ -227,7 +227,7 @@ const forbidden = (name: string, detail: string): Failure =>
   });
 
 /** The addresses of a field that is a list of mailboxes; null where it is none, and where it has a group. */
-function addressesIn(field: HeaderField, allowance: ParserAllowance): string[] | null {
+export function addressesIn(field: HeaderField, allowance: ParserAllowance): string[] | null {
   const list = splitList(field.value);
   if (list === null) return null;
   const addresses: string[] = [];

@@ -235,7 +235,7 @@ describe('the settings', () => {
     const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/outbox';
     const outbox = { OUTBOX_BUCKET: 'postern-outbox', OUTBOX_QUEUE_URL: queueUrl };
     const keys = { AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'AKID', AWS_SECRET_ACCESS_KEY: 'secret' };
-    expect(parse({ ...ACCOUNT, ...outbox, ...keys }).aws).toEqual({
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys }).outbox?.aws).toEqual({
       bucket: 'postern-outbox',
       queueUrl,
       region: 'eu-central-1',
@@ -245,14 +245,14 @@ describe('the settings', () => {
       endpoints: { s3: null, sqs: null },
     });
     const more = { AWS_SESSION_TOKEN: 'session', AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:4566' };
-    expect(parse({ ...ACCOUNT, ...outbox, ...keys, ...more }).aws).toMatchObject({
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys, ...more }).outbox?.aws).toMatchObject({
       sessionToken: 'session',
       endpoints: { s3: null, sqs: 'http://127.0.0.1:4566' },
     });
     // AWS's own settings may be there for another reason, and serverless offline cannot name the queue.
-    expect(parse({ ...ACCOUNT, ...keys }).aws).toBeNull();
+    expect(parse({ ...ACCOUNT, ...keys }).outbox?.aws).toBeNull();
     const offline = { OUTBOX: 'off', OUTBOX_BUCKET: '[object Object]', OUTBOX_QUEUE_URL: '[object Object]' };
-    expect(parse({ ...ACCOUNT, ...offline }).aws).toBeNull();
+    expect(parse({ ...ACCOUNT, ...offline }).outbox).toBeNull();
 
     expect(problems({ ...ACCOUNT, ...outbox }).map((problem) => problem.split(':')[0])).toEqual(
       Object.keys(keys),

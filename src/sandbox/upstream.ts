@@ -21,8 +21,8 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
-import { splitPathCommand } from '../message/path.ts';
 import type { Certificate } from '../certificate.ts';
+import { splitPathCommand } from '../message/path.ts';
 import { FREQUENCY_LIMITED, type LoginName, MAX_MESSAGE_BYTES, parseLoginName } from '../sendcloud.ts';
 import type { Inbox } from './inbox.ts';
 import { speakSendCloud } from './wording.ts';

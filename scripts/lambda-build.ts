@@ -1,5 +1,4 @@
 import type { BuildOptions } from 'esbuild';
-import withoutMimeTypes from './without-mime-types.ts';
 
 /** How serverless.yml has a function bundled, for who wants to look inside or to run it elsewhere. */
 export const LAMBDA_BUILD = {
@@ -8,5 +7,4 @@ export const LAMBDA_BUILD = {
   format: 'esm',
   platform: 'node',
   target: 'node24',
-  plugins: withoutMimeTypes,
 } as const satisfies BuildOptions;

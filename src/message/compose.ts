@@ -37,10 +37,15 @@ export function compose(message: Message, ids: { messageId: string; date: Date }
       // would not have it: QQ's webmail reads no other.
       ...message.inlineImages.map((image) => ({
         ...image,
-        filename: image.filename ?? (false as const),
+        content: Buffer.from(image.content, 'base64'),
         contentDisposition: 'inline',
       })),
-      ...message.attachments.map((file) => ({ ...file, contentDisposition: 'attachment' })),
+      ...message.attachments.map(({ cid, ...file }) => ({
+        ...file,
+        ...(cid !== null && { cid }),
+        content: Buffer.from(file.content, 'base64'),
+        contentDisposition: 'attachment',
+      })),
     ],
     disableFileAccess: true,
     disableUrlAccess: true,

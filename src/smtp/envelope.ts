@@ -1,7 +1,7 @@
 /** MAIL and RCPT: what of them upstream can be told (RFC 5321 section 4.1.1). */
 
 import type { SMTPServerAddress } from 'smtp-server';
-import { asciiDomain } from '../message/mailbox.ts';
+import { asciiDomain } from '../message/domain.ts';
 import { MAX_RECIPIENTS } from '../sendcloud.ts';
 import type { Reply } from './reply.ts';
 

@@ -27,6 +27,7 @@ const EMPTY: Message = {
   calendar: null,
   returnPath: null,
   messageId: null,
+  sendAt: null,
   headers: [],
   embedded: 0,
   warnings: [],

@@ -6,7 +6,7 @@
  */
 
 import type { Login } from './account.ts';
-import { type Failure, failure, isFailure, type Outcome } from './outcome.ts';
+import { bounded, type Failure, failure, isFailure, type Outcome } from './outcome.ts';
 import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
 import { FREQUENCY_LIMITED } from './sendcloud.ts';
 import type { Content, Envelope, Lease, Relay } from './transaction.ts';
@@ -62,7 +62,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
         });
       };
 
-      const outcome = await attempts(signal, async (attempt) => {
+      const sent = await attempts(signal, async (attempt) => {
         tries++;
         const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
@@ -87,6 +87,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
         return timed('send', lease.send(envelope, content, signal));
       });
 
+      const outcome = bounded(sent);
       if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing, attempts: tries };
       // Upstream counts calls that we do not see. A store that is away cannot close: the outcome stands.
       await timed('draw', quota.close(login.apiUser, CLOSED_MS)).catch(() => {});

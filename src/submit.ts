@@ -12,6 +12,7 @@ import {
 } from './idempotency.ts';
 import { type Emit, type MessageFacts, messageEvent } from './message-event.ts';
 import { type Failure, failure, kindOf, type Outcome } from './outcome.ts';
+import { readRecord, writeRecord } from './record.ts';
 import type { Content, Envelope } from './transaction.ts';
 
 export interface Submission {
@@ -59,6 +60,7 @@ export function createSubmit(options: {
     if (forbidden) return withoutSending(forbidden);
     if (!submission.idempotency) return { ...(await deliver(submission, signal)), replayed: false };
 
+    const { to } = submission.envelope;
     const key = storeKey(submission.caller.account.apiUser, submission.idempotency);
     const found = await begin(key, submission.idempotency.fingerprint);
     if (!found) {
@@ -67,7 +69,7 @@ export function createSubmit(options: {
     }
     switch (found.state) {
       case 'replay':
-        return { ...withoutSending(JSON.parse(found.record) as Outcome), replayed: true };
+        return { ...withoutSending(readRecord(found.record, to) ?? UNREADABLE), replayed: true };
       case 'busy':
       case 'mismatch':
         return withoutSending(keyFailure(found));
@@ -78,7 +80,7 @@ export function createSubmit(options: {
         // What upstream decided, or may have decided, about this message is kept; any other failure
         // proves that nothing was sent, and the key is free for a new try.
         if (isSettled(delivered.outcome)) {
-          await idempotency.finish(key, found.token, JSON.stringify(delivered.outcome));
+          await idempotency.finish(key, found.token, writeRecord(delivered.outcome, to));
         } else {
           await idempotency.release(key, found.token);
         }
@@ -132,6 +134,12 @@ export function keyFailure(found: Exclude<IdempotencyState, { state: 'fresh' | '
       );
   }
 }
+
+/** A record that is damaged, or of another version of the gateway. */
+const UNREADABLE = failure(
+  'outcome-unknown',
+  'What is kept under this Idempotency-Key cannot be read; upstream may have the message.',
+);
 
 const withoutSending = (outcome: Outcome): Submitted => ({
   outcome,

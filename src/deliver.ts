@@ -7,8 +7,9 @@
 
 import type { Login } from './account.ts';
 import { bounded, type Failure, failure, isFailure, type Outcome } from './outcome.ts';
-import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
+import type { Draw, Quota, QuotaState } from './quota.ts';
 import { FREQUENCY_LIMITED } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import type { Content, Envelope, Lease, Relay } from './transaction.ts';
 
 export interface Delivery {
@@ -77,7 +78,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
           draw = state = await timed('draw', quota.draw(login.apiUser, limit));
         } catch (error) {
           lease.release();
-          if (error instanceof QuotaUnavailable) return quotaUnavailable();
+          if (error instanceof StoreUnavailable) return quotaUnavailable();
           throw error;
         }
         if (!draw.granted) {

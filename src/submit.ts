@@ -6,13 +6,15 @@ import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import {
   type Idempotency,
   type IdempotencyState,
-  IdempotencyUnavailable,
+  type KeyRequest,
   type MessageKey,
   storeKey,
 } from './idempotency.ts';
 import { type Emit, type MessageFacts, messageEvent } from './message-event.ts';
 import { type Failure, failure, kindOf, type Outcome } from './outcome.ts';
-import { readRecord, writeRecord } from './record.ts';
+import { mostRecordChars, readRecord, writeRecord } from './record.ts';
+import { canonicalApiUser } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import type { Content, Envelope } from './transaction.ts';
 
 export interface Submission {
@@ -61,11 +63,18 @@ export function createSubmit(options: {
     if (!submission.idempotency) return { ...(await deliver(submission, signal)), replayed: false };
 
     const { to } = submission.envelope;
-    const key = storeKey(submission.caller.account.apiUser, submission.idempotency);
-    const found = await begin(key, submission.idempotency.fingerprint);
+    const apiUser = canonicalApiUser(submission.caller.account.apiUser);
+    const key = storeKey(apiUser, submission.idempotency);
+    const found = await begin({
+      apiUser,
+      key,
+      fingerprint: submission.idempotency.fingerprint,
+      leaseMs: options.deadlineMs + RECORDING_MS,
+      recordChars: mostRecordChars(to.length),
+    });
     if (!found) {
       const detail = 'The store of idempotency keys cannot take this one now; nothing was sent.';
-      return withoutSending(failure('quota-unavailable', detail, { retryAfterMs: 1000 }));
+      return withoutSending(failure('store-unavailable', detail, { retryAfterMs: 1000 }));
     }
     switch (found.state) {
       case 'replay':
@@ -89,9 +98,9 @@ export function createSubmit(options: {
     }
   }
 
-  function begin(key: string, fingerprint: string): Promise<IdempotencyState | null> {
-    return idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS).catch((error: unknown) => {
-      if (error instanceof IdempotencyUnavailable) return null;
+  function begin(request: KeyRequest): Promise<IdempotencyState | null> {
+    return idempotency.begin(request).catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return null;
       throw error;
     });
   }

@@ -1,18 +1,9 @@
-import {
-  type Idempotency,
-  IdempotencyUnavailable,
-  KEPT_MS,
-  type KeyEntry,
-  stateOf,
-} from '../../idempotency.ts';
+import { type Idempotency, KEPT_MS, type KeyEntry, stateOf } from '../../idempotency.ts';
+import { StoreUnavailable } from '../../store.ts';
 
 export interface MemoryIdempotencyOptions {
   /** Milliseconds of a clock that does not step back; the process's monotonic clock by default. */
   readonly now?: () => number;
-}
-
-interface Entry extends KeyEntry {
-  readonly expiresAt: number;
 }
 
 /** All keys and records together; 128 MB is what a Worker has. */
@@ -25,15 +16,15 @@ const ENTRY_BYTES = 512;
  * Idempotency keys in this process, for 24 hours or until 64 MiB are full. A key with the receipt of one recipient
  * takes some 1.3 KB, so that is 50,000 keys: 24 hours at 35 messages a minute, and two and a half minutes at 20,000.
  * Then the oldest keys are forgotten before their time, but never one in flight: with nothing else left to
- * forget, `begin` rejects with {@link IdempotencyUnavailable}.
+ * forget, `begin` rejects with {@link StoreUnavailable}.
  */
 export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}): Idempotency {
   const now = options.now ?? (() => performance.now());
   /** In the order of `expiresAt`: each entry is put at the end and every one is kept equally long. */
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, KeyEntry>();
   let bytes = 0;
 
-  function put(key: string, entry: Entry): void {
+  function put(key: string, entry: KeyEntry): void {
     drop(key);
     entries.set(key, entry);
     bytes += sizeOf(key, entry);
@@ -62,13 +53,13 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
     }
   }
 
-  const ownedBy = (key: string, token: string): Entry | null => {
+  const ownedBy = (key: string, token: string): KeyEntry | null => {
     const entry = entries.get(key);
     return entry?.token === token ? entry : null;
   };
 
   return {
-    async begin(key, fingerprint, leaseMs) {
+    async begin({ key, fingerprint, leaseMs }) {
       const time = now();
       dropExpired(time);
       const known = entries.get(key);
@@ -76,7 +67,7 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
 
       makeRoom(time);
       if (bytes > MAX_BYTES) {
-        throw new IdempotencyUnavailable('Too many idempotency keys are in flight in this process');
+        throw new StoreUnavailable('Too many idempotency keys are in flight in this process');
       }
       const token = crypto.randomUUID();
       put(key, {
@@ -101,9 +92,11 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
       const entry = ownedBy(key, token);
       if (entry !== null && entry.record === null) drop(key);
     },
+
+    async ping() {},
   };
 }
 
 /** JavaScript strings take up to two bytes a character. */
-const sizeOf = (key: string, entry: Entry): number =>
+const sizeOf = (key: string, entry: KeyEntry): number =>
   ENTRY_BYTES + 2 * (key.length + (entry.record?.length ?? 0));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { IdempotencyUnavailable } from '../../../src/idempotency.ts';
+import type { Idempotency } from '../../../src/idempotency.ts';
+import { StoreUnavailable } from '../../../src/store.ts';
 import { createMemoryIdempotency } from '../../../src/stores/memory/idempotency.ts';
 import { idempotencyContract } from '../../contract/idempotency.ts';
 
@@ -14,32 +15,35 @@ describe('idempotency in process', () => {
     };
   });
 
+  const begin = (store: Idempotency, key: string) =>
+    store.begin({ apiUser: 'u', key, fingerprint: 'print', leaseMs: 30_000, recordChars: 500_000 });
+
   const MEGABYTE = 'x'.repeat(500_000);
 
   async function finished(store: ReturnType<typeof createMemoryIdempotency>, key: string) {
-    const found = await store.begin(key, 'print', 30_000);
+    const found = await begin(store, key);
     if (found.state === 'fresh') await store.finish(key, found.token, MEGABYTE);
   }
 
   test('when memory is full the oldest finished keys go, those in flight stay', async () => {
     const store = createMemoryIdempotency({ now: () => 0 });
-    await store.begin('in flight', 'print', 30_000);
+    await begin(store, 'in flight');
     for (let i = 0; i < 100; i++) await finished(store, `k${i}`);
 
-    expect(await store.begin('in flight', 'print', 30_000)).toMatchObject({ state: 'busy' });
-    expect(await store.begin('k99', 'print', 30_000)).toMatchObject({ state: 'replay' });
-    expect(await store.begin('k50', 'print', 30_000)).toMatchObject({ state: 'replay' });
-    expect(await store.begin('k0', 'print', 30_000)).toMatchObject({ state: 'fresh' });
+    expect(await begin(store, 'in flight')).toMatchObject({ state: 'busy' });
+    expect(await begin(store, 'k99')).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'k50')).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'k0')).toMatchObject({ state: 'fresh' });
   });
 
   test('with nothing but keys in flight a new one is refused rather than an old one forgotten', async () => {
     const store = createMemoryIdempotency({ now: () => 0 });
     let leased = 0;
     const fill = async () => {
-      for (; leased < 200_000; leased++) await store.begin(`k${leased}`, 'print', 30_000);
+      for (; leased < 200_000; leased++) await begin(store, `k${leased}`);
     };
-    await expect(fill()).rejects.toThrow(IdempotencyUnavailable);
+    await expect(fill()).rejects.toThrow(StoreUnavailable);
     expect(leased).toBeGreaterThan(100_000);
-    expect(await store.begin('k0', 'print', 30_000)).toMatchObject({ state: 'busy' });
+    expect(await begin(store, 'k0')).toMatchObject({ state: 'busy' });
   });
 });

@@ -39,6 +39,7 @@ export function createEnqueue(options: {
     const entry: NewEntry = {
       id,
       apiUser,
+      loginAs: caller.account.apiUser,
       apiKey: caller.ownKey ? caller.account.apiKey : null,
       envelope,
       content,

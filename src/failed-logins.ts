@@ -147,7 +147,7 @@ const untilNextMs = ([oldest = 0]: readonly number[]): number =>
  * Who an address stands for: an IPv4 host, whether a socket shows it mapped into IPv6 or not; of IPv6 the network,
  * since a host there has 2^64 addresses to choose from (RFC 4291 section 2.5.4).
  */
-function peerOf(address: string): string {
+export function peerOf(address: string): string {
   const ipv4 = /^(?:::ffff:)?([\d.]+)$/i.exec(address)?.[1];
   if (ipv4 !== undefined) return ipv4;
   const [head = [], tail = []] = address

@@ -104,7 +104,7 @@ export const FAILURES = {
   },
   'request-in-progress': {
     status: 409,
-    smtp: null,
+    smtp: { code: 451, text: '4.3.0 A message with this Idempotency-Key is still in progress' },
     title: 'A request with this Idempotency-Key is in progress',
     delivery: 'not-sent',
     retryable: true,
@@ -140,7 +140,7 @@ export const FAILURES = {
   },
   'idempotency-key-reused': {
     status: 422,
-    smtp: null,
+    smtp: { code: 554, text: '5.6.0 The Idempotency-Key belongs to another message' },
     title: 'The Idempotency-Key belongs to another request',
     delivery: 'not-sent',
     retryable: false,

@@ -1,4 +1,4 @@
-/** The way of a JSON message, whatever door it came through: parse → compose → identity → submit or enqueue. */
+/** The way of a message, whatever door it came through: parse → compose → identity → submit or enqueue. */
 
 import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
@@ -8,6 +8,7 @@ import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
 import { messageIdFor } from './message/message.ts';
 import { parseMessage } from './message/parse.ts';
+import { parseWhole, type WholeInput } from './message/whole.ts';
 import { type Emit, messageEvent, type Origin } from './message-event.ts';
 import type { OutboxRecord, SentFacts } from './outbox.ts';
 import {
@@ -21,10 +22,13 @@ import {
 import type { QuotaState } from './quota.ts';
 import type { Submission, Submit, Submitted } from './submit.ts';
 
+/** Any JSON value, or a whole message. */
+export type MessageSource = { readonly json: unknown } | { readonly whole: WholeInput };
+
 export interface SendRequest {
   readonly caller: Caller;
-  /** Any JSON value: what is wrong with it is answered. */
-  readonly message: unknown;
+  /** What is wrong with it is answered. */
+  readonly message: MessageSource;
   readonly key: MessageKey | null;
   /** The caller need not wait for the outcome: into the outbox, where there is one. */
   readonly deferred: boolean;
@@ -34,8 +38,8 @@ export interface SendRequest {
 /** What the caller of an accepted message is answered. */
 export interface Receipt {
   readonly id: string;
-  /** The Message-ID header. */
-  readonly messageId: string;
+  /** The Message-ID header; null where a whole message has none. */
+  readonly messageId: string | null;
   /** SendCloud's id of the message; null where its reply carries none. */
   readonly queueId: string | null;
   readonly label: number | null;
@@ -98,36 +102,37 @@ export function createSend(options: {
   };
 
   async function prepare(
-    { caller, message: input, key, deferred, origin }: SendRequest,
+    { caller, message: source, key, deferred, origin }: SendRequest,
     signal: AbortSignal,
     start: number,
   ): Promise<Prepared | Failure> {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
-    const parsed = parseMessage(input);
-    if ('errors' in parsed) return invalidMessage(parsed.errors);
-    const { message } = parsed;
-    // A preference may be passed over (RFC 7240 section 2); a time may not.
-    const queued = message.sendAt !== null || (deferred && enqueue !== null);
     const id = await messageIdentity(caller.account.apiUser, key);
-    const messageId = message.messageId ?? messageIdFor(id, message.from);
-    const { envelope, bytes } = compose(message, { messageId, date: new Date() });
+    const draft = 'whole' in source ? draftOfWhole(source.whole, caller) : draftOf(source.json, id);
+    if (isFailure(draft)) return draft;
+    const { envelope, bytes, eightBit, label, sendAt, ...sent } = draft;
     const size = bytes.byteLength;
     if (size > maxMessageBytes) {
       const detail = `The message has ${size} bytes as transferred; at most ${maxMessageBytes} are allowed.`;
       return failure('message-too-large', detail);
     }
-    const idempotency = key && { ...key, fingerprint: await fingerprintOf(input, queued) };
+    // A preference may be passed over (RFC 7240 section 2); a time may not.
+    const queued = sendAt !== null || (deferred && enqueue !== null);
     const submission = {
       caller,
-      label: message.label,
-      envelope: { ...envelope, size, eightBit: false },
+      label,
+      envelope: { ...envelope, size, eightBit },
       content: bytes,
-      idempotency,
-      facts: { origin, id, composeMs: performance.now() - start },
+      idempotency: key && { ...key, fingerprint: await fingerprintOf(source, queued) },
+      facts: {
+        origin,
+        id,
+        composeMs: performance.now() - start,
+        warnings: sent.warnings.map(({ message }) => message),
+      },
     };
-    const { label, embedded, warnings, sendAt } = message;
-    return { submission, id, facts: { messageId, label, size, embedded, warnings }, sendAt, queued };
+    return { submission, id, facts: { ...sent, label, size }, sendAt, queued };
   }
 
   async function queue(request: SendRequest, { submission, ...entry }: Prepared): Promise<Sent> {
@@ -149,7 +154,7 @@ export function createSend(options: {
 
   /** What never reaches `submit` ends with the same event. */
   function refused({ caller, origin }: SendRequest, failed: Failure, composeMs: number): Sent {
-    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs };
+    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs, warnings: [] };
     const submitted: Submitted = {
       outcome: failed,
       replayed: false,
@@ -181,8 +186,36 @@ export const receiptOf = (
 });
 
 /** A request for now and one for later are two: neither gets the other's answer, nor is sent besides it. */
-const fingerprintOf = (input: unknown, queued: boolean): Promise<string> =>
-  sha256((queued ? 'queued ' : '') + JSON.stringify(input));
+function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> {
+  const text =
+    'json' in source
+      ? JSON.stringify(source.json)
+      : JSON.stringify({ ...source.whole, bytes: Buffer.from(source.whole.bytes).toString('latin1') });
+  return sha256((queued ? 'queued ' : '') + text);
+}
+
+/** What a source makes: an envelope, its bytes, and what a receipt tells of them. */
+interface Draft extends Omit<SentFacts, 'size'> {
+  readonly envelope: { readonly from: string; readonly to: readonly string[] };
+  readonly bytes: Uint8Array;
+  readonly eightBit: boolean;
+  readonly sendAt: number | null;
+}
+
+function draftOf(json: unknown, id: string): Draft | Failure {
+  const parsed = parseMessage(json);
+  if ('errors' in parsed) return invalidMessage(parsed.errors);
+  const { message } = parsed;
+  const { label, embedded, warnings, sendAt } = message;
+  const messageId = message.messageId ?? messageIdFor(id, message.from);
+  const { envelope, bytes } = compose(message, { messageId, date: new Date() });
+  return { envelope, bytes, eightBit: false, label, messageId, embedded, warnings, sendAt };
+}
+
+function draftOfWhole(input: WholeInput, { account }: Caller): Draft | Failure {
+  const whole = parseWhole(input, account);
+  return isFailure(whole) ? whole : { ...whole, embedded: 0, sendAt: null };
+}
 
 function invalidMessage(errors: readonly FieldError[]): Failure {
   const many = errors.length === 1 ? 'an error' : `${errors.length} errors`;

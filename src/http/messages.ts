@@ -8,10 +8,11 @@ import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Send, Sent } from '../send.ts';
+import { parseTraceparent } from '../trace-context.ts';
 import type { Context, Env } from './context.ts';
 import { stateOf } from './outbox.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
-import { idempotencyKey, readJson } from './request.ts';
+import { idempotencyKey, readJson, readMessage } from './request.ts';
 import type { BatchItem, ReceiptBody } from './responses.ts';
 
 export interface MessagesOptions {
@@ -35,13 +36,13 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = readJson(c);
-      if (isFailure(body)) return respondProblem(c, body);
+      const message = readMessage(c);
+      if (isFailure(message)) return respondProblem(c, message);
       const { deferred, honoured } = preferenceOf(c);
       const sent = await send(
         {
           caller: c.get('caller'),
-          message: body.json,
+          message,
           key: key === null ? null : { key, index: null },
           deferred,
           origin,
@@ -72,10 +73,16 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
         return respondProblem(c, failure('invalid-message', 'The batch is not valid.', { errors }));
       }
       const { deferred, honoured } = preferenceOf(c);
-      const all = await eachOf(messages, BATCH_WORKERS, (message, index) =>
+      const all = await eachOf(messages, BATCH_WORKERS, (json, index) =>
         // Each message has a key of its own, so that a repeated batch sends only what was not sent.
         send(
-          { caller: c.get('caller'), message, key: key === null ? null : { key, index }, deferred, origin },
+          {
+            caller: c.get('caller'),
+            message: { json },
+            key: key === null ? null : { key, index },
+            deferred,
+            origin,
+          },
           signal,
         ),
       );
@@ -92,6 +99,7 @@ export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddre
   door: 'http',
   clientAddress: options.clientAddress(c),
   startedAt: performance.now(),
+  trace: parseTraceparent(c.req.header('traceparent')),
 });
 
 /** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */

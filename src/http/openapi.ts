@@ -1,6 +1,7 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
 import { toJsonSchema } from '@valibot/to-json-schema';
+import { EXAMPLE } from '../message/example.ts';
 import { MessageSchema } from '../message/schema.ts';
 import { OUTBOX_STATES } from '../outbox.ts';
 import { FAILURES, type FailureCode, failure } from '../outcome.ts';
@@ -111,23 +112,6 @@ const quotaHeaders = {
   'Request-Id': ref('headers', 'Request-Id'),
 };
 
-const MESSAGE_EXAMPLE = {
-  from: 'Support <support@ifaxin.com>',
-  to: ['ben@ifaxin.com'],
-  subject: 'A picture',
-  text: 'See the picture.',
-  html: '<p>See: <img src="cid:image1"></p>',
-  label: 31337,
-  inlineImages: [
-    {
-      cid: 'image1',
-      contentType: 'image/gif',
-      content: 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7',
-      filename: 'dot.gif',
-    },
-  ],
-};
-
 const RECEIPT_EXAMPLE = {
   id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
   messageId: '<2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55@ifaxin.com>',
@@ -179,6 +163,22 @@ const prefer = {
 };
 
 const string = { type: 'string' };
+
+const ENVELOPE_PARAMETERS = [
+  {
+    name: 'from',
+    in: 'query',
+    description: "Of a whole message: the envelope's sender, else Sender or From.",
+    schema: string,
+  },
+  {
+    name: 'to',
+    in: 'query',
+    description: "Of a whole message: the envelope's recipients, else those in To, Cc and Bcc.",
+    schema: { type: 'array', items: string },
+  },
+  { name: 'label', in: 'query', description: 'Of a whole message: its label.', schema: { type: 'integer' } },
+];
 const integer = { type: 'integer' };
 
 /** The API description of this deployment. */
@@ -208,8 +208,20 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
           summary: 'Send one message, now or later',
           description:
             'Without a preference it is sent now, and the answer is the receipt. With `Prefer: respond-async` or `sendAt` the outbox keeps it until its outcome is final.',
-          parameters: [idempotencyKey, prefer],
-          requestBody: { required: true, content: json(ref('schemas', 'Message'), MESSAGE_EXAMPLE) },
+          parameters: [idempotencyKey, prefer, ...ENVELOPE_PARAMETERS],
+          requestBody: {
+            required: true,
+            content: {
+              ...json(ref('schemas', 'Message'), EXAMPLE),
+              'message/rfc822': {
+                schema: {
+                  type: 'string',
+                  format: 'binary',
+                  description: 'A whole message: it goes out as it is, without Bcc.',
+                },
+              },
+            },
+          },
           responses: {
             200: {
               description: 'Upstream accepted the message.',
@@ -296,7 +308,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
             required: true,
             content: json(
               { type: 'array', items: ref('schemas', 'Message'), minItems: 1, maxItems: MOST_IN_BATCH },
-              [MESSAGE_EXAMPLE],
+              [EXAMPLE],
             ),
           },
           responses: {

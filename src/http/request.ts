@@ -1,20 +1,51 @@
 /** What can be wrong with a request before its message is looked at: the media type, the JSON, the key. */
 
+import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
+import type { MessageSource } from '../send.ts';
 import type { Context } from './context.ts';
 
-/** The parsed JSON (RFC 8259), or why there is none. */
-export function readJson(c: Context): { readonly json: unknown } | Failure {
-  const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
-  if (mediaType !== 'application/json') {
-    return failure('unsupported-media-type', 'Send the message as Content-Type: application/json.');
+const mediaTypeOf = (c: Context): string | undefined =>
+  c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
+
+/** One message: JSON, or a whole one with its envelope in the query. */
+export function readMessage(c: Context): MessageSource | Failure {
+  if (mediaTypeOf(c) !== 'message/rfc822') {
+    return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
   }
+  const { searchParams } = new URL(c.req.url);
+  const unknown = [...searchParams.keys()].find((name) => !['from', 'to', 'label'].includes(name));
+  if (unknown !== undefined) {
+    return failure(
+      'invalid-request',
+      `Remove the parameter "${unknown.slice(0, 50)}": there are from, to and label.`,
+    );
+  }
+  return {
+    whole: {
+      bytes: c.get('body'),
+      from: searchParams.get('from'),
+      to: searchParams
+        .getAll('to')
+        .flatMap((list) => list.split(','))
+        .map((one) => one.trim()),
+      label: searchParams.get('label'),
+    },
+  };
+}
+
+/** The parsed JSON (RFC 8259), or why there is none. */
+export function readJson(
+  c: Context,
+  expected = 'Send the body as Content-Type: application/json.',
+): { readonly json: unknown } | Failure {
+  if (mediaTypeOf(c) !== 'application/json') return failure('unsupported-media-type', expected);
   const text = decodeUtf8(c.get('body'));
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   try {
     return { json: JSON.parse(text) };
   } catch (error) {
-    // The engine quotes what stood there, and a part of the message is nothing for a log: only the place is told.
+    // The engine quotes what stood there, and a part of the message is nothing for a log: only the place is given.
     const [place = ''] = /(?: at position \d+.*)?$/.exec((error as SyntaxError).message) ?? [];
     return failure('invalid-request', `The body is not JSON${place}.`);
   }
@@ -28,20 +59,15 @@ function decodeUtf8(bytes: Uint8Array): string | null {
   }
 }
 
-/**
- * The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): a structured-field string, or bare;
- * null where there is none.
- */
+/** The Idempotency-Key; null where there is none. */
 export function idempotencyKey(c: Context): string | null | Failure {
   const header = c.req.header('Idempotency-Key');
   if (header === undefined) return null;
-  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header)?.[1];
-  if (quoted === undefined && header.includes(',')) {
+  const key = parseIdempotencyKey(header);
+  if (key !== null) return key;
+  if (header.includes(',')) {
     // RFC 9110 section 5.2: that is what two headers of one name look like.
     return failure('invalid-request', 'Give one Idempotency-Key; put one that has a comma in quotes.');
   }
-  const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
-  const brokenQuotes = quoted === undefined && header.startsWith('"');
-  if (!brokenQuotes && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
   return failure('invalid-request', 'Give an Idempotency-Key of 1 to 255 printable ASCII characters.');
 }

@@ -28,7 +28,10 @@ const SmtpReplySchema = v.object({
 
 export const ReceiptSchema = v.object({
   id: v.string(),
-  messageId: v.pipe(v.string(), v.description('The Message-ID header.')),
+  messageId: v.pipe(
+    v.nullable(v.string()),
+    v.description('The Message-ID header; null where a whole message has none.'),
+  ),
   queueId: v.pipe(v.nullable(v.string()), v.description("SendCloud's id of the message.")),
   label: v.nullable(whole),
   accepted: texts,

@@ -6,13 +6,13 @@ import { ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createGateway } from './gateway.ts';
 import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
 /** One connection: a container has one invocation at a time. */
-const DEFAULTS = { connections: 1, ports: '587,2525,25' };
+const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on' };
 
 /**
  * A container is frozen between invocations, and a connection that sleeps with it dies unseen. One that was
@@ -49,16 +49,13 @@ function open(environment: Environment): Handler {
 function openGateway(environment: Environment): Handler {
   const config = parseConfig(environment, DEFAULTS);
   const log = createLog(config.logLevel, writeLog);
-  const pool = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const { app } = createGateway(config, {
     ...stores,
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
-    ready: async () => {
-      const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
-    },
+    greeting: pool.greeting,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     outbox: null,
     // Never longer than the invocation's own time.

@@ -5,7 +5,7 @@ import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createRemoteDeliverer } from './cloudflare/delivery.ts';
 import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
 import { createWorkerStores } from './cloudflare/stores.ts';
@@ -58,10 +58,7 @@ function openGateway(env: Environment): Fetch {
     ...stores,
     deliverer,
     log,
-    ready: async () => {
-      const failed = await createRelay(config).greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
-    },
+    greeting: (signal) => createRelay(config).greeting(signal),
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox: null,
     deadlineMs: () => config.deadlineMs,
@@ -88,4 +85,4 @@ function createSingleDeliverer(config: WorkerConfig, quota: Quota): Deliverer {
 
 /** Lives as long as one request: what is idle when it ends is closed, not kept. */
 const createRelay = ({ smtp, deadlineMs }: WorkerConfig) =>
-  createPool({ ...smtp, upstream: smtp, idleMs: deadlineMs });
+  new Pool({ ...smtp, upstream: smtp, idleMs: deadlineMs });

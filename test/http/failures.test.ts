@@ -419,7 +419,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       true,
       async () => {
         await using postern = await startPostern(
-          { ...IMPATIENT, SMTP_CONNECTIONS: '1' },
+          { DEADLINE_MS: '8000', SMTP_CONNECTIONS: '1' },
           fault('greeting', 'silent'),
         );
         const all = await Promise.all(Array.from({ length: 502 }, () => postern.send()));
@@ -433,7 +433,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       true,
       async () => {
         await using postern = await startPostern(STORE_AWAY);
-        return await postern.send(MESSAGE, { 'Idempotency-Key': 'a-key' });
+        return await postern.send(MESSAGE, { 'Idempotency-Key': 'order-1' });
       },
     ],
     'upstream-timeout': [504, 'not-sent', true, sending(IMPATIENT, fault('mail', 'silent'))],

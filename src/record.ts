@@ -1,6 +1,6 @@
 /**
  * A message's outcome as it is kept under its idempotency key: what a replay cannot tell from the repeated request,
- * which has the same recipients in the same order. So a record is small, and it is read as what a stranger wrote.
+ * which has the same recipients, if in another order. So a record is small, and it is read as what a stranger wrote.
  */
 
 import * as v from 'valibot';
@@ -41,12 +41,13 @@ const ReplySchema = v.strictObject({
   response: v.string(),
 });
 
+const place = v.pipe(v.number(), v.integer(), v.minValue(0));
 const common = {
   v: v.literal(VERSION),
-  /** The number of recipients. */
-  to: v.number(),
-  /** Recipients that were refused: their place among all, the reply's code, its text. */
-  rejected: v.array(v.strictTuple([v.pipe(v.number(), v.integer(), v.minValue(0)), replyCode, v.string()])),
+  /** The recipients in the order of RCPT, each by its place in the sorted list. */
+  to: v.array(place),
+  /** Those that were refused: that place, the reply's code, its text. */
+  rejected: v.array(v.strictTuple([place, replyCode, v.string()])),
 };
 
 const RecordSchema = v.union([
@@ -68,7 +69,7 @@ export const mostRecordChars = (recipients: number): number =>
  * @param to - the envelope's recipients
  */
 export function writeRecord(outcome: Outcome, to: readonly string[]): string {
-  const places = new Map(to.map((address, place) => [address, place]));
+  const places = new Map(to.toSorted().map((address, index) => [address, index]));
   const rejected = (outcome.rejected ?? []).map(({ address, code, response }) => [
     places.get(address),
     code,
@@ -78,23 +79,26 @@ export function writeRecord(outcome: Outcome, to: readonly string[]): string {
     outcome.delivery === 'accepted'
       ? { reply: outcome.reply, queueId: outcome.queueId }
       : { code: outcome.code, detail: outcome.detail, smtp: outcome.smtp };
-  return JSON.stringify({ v: VERSION, to: to.length, ...end, rejected });
+  return JSON.stringify({ v: VERSION, to: to.map((address) => places.get(address)), ...end, rejected });
 }
 
 /** The outcome that was written for a message to the same recipients; null for what is no record of one. */
 export function readRecord(record: string, to: readonly string[]): Outcome | null {
   const parsed = v.safeParse(RecordSchema, parseJson(record));
-  if (!parsed.success || parsed.output.to !== to.length) return null;
+  if (!parsed.success) return null;
   const kept = parsed.output;
-  const rejected = kept.rejected.flatMap(([place, code, response]) => {
-    const address = to[place];
-    return address === undefined ? [] : [{ address, code, response }];
-  });
-  if (rejected.length < kept.rejected.length) return null;
+  const sorted = to.toSorted();
+  const refusedPlaces = kept.rejected.map(([index]) => index);
+  if (kept.to.length !== to.length || Math.max(...kept.to, ...refusedPlaces) >= to.length) return null;
+  const addressAt = (index: number) => sorted[index] as string;
+  const rejected = kept.rejected.map(([index, code, response]) => ({
+    address: addressAt(index),
+    code,
+    response,
+  }));
   if ('reply' in kept) {
     const { reply, queueId } = kept;
-    const refused = new Set(rejected.map(({ address }) => address));
-    const accepted = to.filter((address) => !refused.has(address));
+    const accepted = kept.to.filter((index) => !refusedPlaces.includes(index)).map(addressAt);
     const ids = queueId === null ? {} : emailIds(queueId, accepted);
     return { delivery: 'accepted', reply, queueId, emailIds: ids, accepted, rejected };
   }

@@ -42,6 +42,12 @@ describe('a record', () => {
     expect(readRecord(writeRecord(outcome, TO), TO)).toEqual(outcome);
   });
 
+  it('tells who was refused, and the ids, when the recipients come back in another order', () => {
+    const to = ['c@ifaxin.com', 'a@ifaxin.com', 'b@ifaxin.com'];
+    const outcome = accepted(to, new Set(['a@ifaxin.com']));
+    expect(readRecord(writeRecord(outcome, to), TO)).toEqual(outcome);
+  });
+
   it('of one recipient has some 200 characters', () => {
     expect(writeRecord(accepted(['ben@ifaxin.com'], new Set()), ['ben@ifaxin.com']).length).toBeLessThan(250);
   });
@@ -75,7 +81,10 @@ describe('a record', () => {
     ['an outcome as it is, without a version', JSON.stringify(accepted(TO, new Set()))],
     ['an older version', changed({ v: 0 })],
     ['a newer version', changed({ v: 2 })],
-    ['other recipients', changed({ to: 2 })],
+    ['a number of recipients', changed({ to: 3 })],
+    ['fewer recipients', changed({ to: [0, 1] })],
+    ['more recipients', changed({ to: [0, 1, 2, 2] })],
+    ['a recipient that is not there', changed({ to: [0, 1, 3] })],
     ['no reply', changed({ reply: undefined })],
     ['a reply that is a text', changed({ reply: '250 ok' })],
     ['a phase that is none', changed({ reply: { ...JSON.parse(good).reply, phase: 'lunch' } })],
@@ -85,10 +94,13 @@ describe('a record', () => {
     ['a refused recipient that is not there', changed({ rejected: [[3, 550, 'no']] })],
     ['a refused recipient before the first', changed({ rejected: [[-1, 550, 'no']] })],
     ['a refused recipient without a place', changed({ rejected: [[null, 550, 'no']] })],
-    ['a failure that is none', JSON.stringify({ v: 1, to: 3, code: 'no-such', detail: 'x', rejected: [] })],
+    [
+      'a failure that is none',
+      JSON.stringify({ v: 1, to: [0, 1, 2], code: 'no-such', detail: 'x', rejected: [] }),
+    ],
     [
       'a failure that frees its key',
-      JSON.stringify({ v: 1, to: 3, code: 'quota-exceeded', detail: 'x', rejected: [] }),
+      JSON.stringify({ v: 1, to: [0, 1, 2], code: 'quota-exceeded', detail: 'x', rejected: [] }),
     ],
   ])('that is damaged is none: %s', (_, record) => {
     expect(readRecord(record, TO)).toBeNull();

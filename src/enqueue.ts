@@ -1,10 +1,11 @@
 /** The use case beside `submit` for what need not go at once: sender policy → idempotency → outbox. */
 
 import { policyFailure } from './account.ts';
-import { type Idempotency, type IdempotencyState, IdempotencyUnavailable, storeKey } from './idempotency.ts';
+import { type Idempotency, type IdempotencyState, storeKey } from './idempotency.ts';
 import type { NewEntry, Outbox, OutboxRecord, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import { keyFailure, type Submission } from './submit.ts';
 
 export interface Enqueued {
@@ -48,7 +49,7 @@ export function createEnqueue(options: {
     };
     if (!entry.key) return put(entry);
 
-    const found = await begin(entry.key);
+    const found = await begin(apiUser, entry.key, id);
     if (!found) return unavailable();
     if (found.state === 'replay') return known(apiUser, found.record);
     // A key whose owner vanished while it put the message has sent nothing: the outbox knows whether it is there.
@@ -61,9 +62,14 @@ export function createEnqueue(options: {
     return enqueued;
   };
 
-  function begin({ key, fingerprint }: NonNullable<NewEntry['key']>): Promise<IdempotencyState | null> {
-    return idempotency.begin(key, fingerprint, PUTTING_MS).catch((error: unknown) => {
-      if (error instanceof IdempotencyUnavailable) return null;
+  function begin(
+    apiUser: string,
+    key: NonNullable<NewEntry['key']>,
+    id: string,
+  ): Promise<IdempotencyState | null> {
+    const request = { apiUser, ...key, leaseMs: PUTTING_MS, recordChars: id.length };
+    return idempotency.begin(request).catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return null;
       throw error;
     });
   }

@@ -78,22 +78,23 @@ async function send(child: Child, count: number): Promise<void> {
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
+/** Between rounds the connections are closed: a server may close an idle one while a request is on its way to it. */
+export const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
 const BODY = JSON.stringify(MESSAGE);
 
 /** One message over a kept connection; node:http costs the driver less than fetch. */
-export function post(port: number): Promise<void> {
+export function post(port: number, path = '/v1/messages', body = BODY): Promise<void> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
         agent,
         port,
         method: 'POST',
-        path: '/v1/messages',
+        path,
         headers: {
           Authorization: `Bearer ${TOKEN}`,
           'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(BODY),
+          'Content-Length': Buffer.byteLength(body),
         },
       },
       (response) => {
@@ -104,6 +105,6 @@ export function post(port: number): Promise<void> {
       },
     );
     outgoing.on('error', reject);
-    outgoing.end(BODY);
+    outgoing.end(body);
   });
 }

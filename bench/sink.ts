@@ -27,8 +27,12 @@ function serve(socket: Socket, secured: boolean): void {
     let replies = '';
     for (;;) {
       const end = inMessage ? pending.indexOf('\r\n.\r\n') : pending.indexOf('\r\n');
-      if (end < 0) break;
-      const line = pending.subarray(0, end).toString('latin1');
+      if (end < 0) {
+        // Of a message the end alone matters, which may come in two parts.
+        if (inMessage) pending = pending.subarray(-4);
+        break;
+      }
+      const line = inMessage ? '' : pending.subarray(0, end).toString('latin1');
       pending = pending.subarray(end + (inMessage ? 5 : 2));
       if (inMessage) {
         inMessage = false;

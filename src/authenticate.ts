@@ -9,6 +9,7 @@ import type { Deliverer } from './deliver.ts';
 import { sha256 } from './digest.ts';
 import { FailedLogins, type LoginAttempt } from './failed-logins.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
+import type { Quota } from './quota.ts';
 import { canonicalApiUser, isApiUser } from './sendcloud.ts';
 
 /** An authenticated caller. */
@@ -19,21 +20,28 @@ export interface Caller {
 }
 
 export interface Authenticator {
-  /** A gateway token, compared in constant time; `apiUser`, where it is given, must be its account's. */
-  token(token: string, apiUser?: string): Promise<Caller | Failure>;
-  /** An api_user and its api_key from `address`; proven by upstream's login before anything is drawn. */
-  apiKey(apiUser: string, apiKey: string, address: string): Promise<Caller | Failure>;
-  /** A user name and password, as SMTP has them: a gateway token of that very api_user, or else its api_key. */
-  login(apiUser: string, password: string, address: string): Promise<Caller | Failure>;
+  /** A gateway token from `address`, compared in constant time. */
+  token(token: string, address: string): Promise<Caller | Failure>;
+  /**
+   * A user name and password, as HTTP Basic and SMTP have them: a gateway token of that very api_user, or else its
+   * api_key, which upstream's login proves before anything is drawn.
+   *
+   * @param signal - ends the wait for upstream
+   */
+  login(apiUser: string, password: string, address: string, signal: AbortSignal): Promise<Caller | Failure>;
 }
 
 /** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
 const PROOF_MS = 5 * 60 * 1000;
+
+/** A key that upstream accepted within this time may be proven again, whatever others guess of its api_user. */
+const LATELY_MS = 24 * 60 * 60 * 1000;
 const MOST_PROOFS = 1000;
 
 interface Proof {
-  readonly until: number;
+  readonly startedAt: number;
   readonly failure: Promise<Failure | null>;
+  accepted: boolean;
 }
 
 export function createAuthenticator(options: {
@@ -41,22 +49,91 @@ export function createAuthenticator(options: {
   basicAuth: boolean;
   /** Calls per window of an api_user that no setting names. */
   quotaLimit: number;
-  deadlineMs: number;
+  /** Where guesses of an api_user are counted for all instances. */
+  quota: Quota;
   verify: Deliverer['verify'];
 }): Authenticator {
-  const { accounts } = options;
-  const failedLogins = new FailedLogins();
+  const { accounts, basicAuth, quota } = options;
+  const failedLogins = new FailedLogins(quota);
   /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
   const proofs = new Map<string, Proof>();
   const findToken = tokenFinder(accounts);
 
-  const prove = async ({ apiUser, apiKey }: Account, address: string): Promise<Failure | null> => {
+  return {
+    async token(token, address) {
+      const caller = await byToken(token);
+      if (!isFailure(caller)) return caller;
+      const refused = failedLogins.refusal(null, address);
+      if (refused) return refused;
+      failedLogins.add(null, address);
+      return caller;
+    },
+
+    async login(apiUser, password, address, signal) {
+      // A right token is always taken: a neighbour behind the same address with a wrong one must not lock it out,
+      // and at 16 characters or more no token is ever guessed.
+      const caller = await byToken(password, apiUser);
+      if (!isFailure(caller)) return caller;
+      if (basicAuth) return byApiKey(apiUser, password, address, signal);
+      const refused = failedLogins.refusal(apiUser, address);
+      if (refused) return refused;
+      failedLogins.add(apiUser, address);
+      return failure(
+        'unauthorized',
+        'This is no token of this api_user; its api_key is not accepted (BASIC_AUTH is off).',
+      );
+    },
+  };
+
+  async function byToken(token: string, apiUser?: string): Promise<Caller | Failure> {
+    const found = await findToken(token);
+    if (!found || (apiUser !== undefined && !isSameApiUser(found.account.apiUser, apiUser))) {
+      return failure('unauthorized', 'This token is not known here.');
+    }
+    if (found.ambiguous) {
+      return failure(
+        'unauthorized',
+        'The settings give this token to two accounts, so it is taken for neither.',
+      );
+    }
+    return { account: found.account, ownKey: false };
+  }
+
+  async function byApiKey(
+    apiUser: string,
+    apiKey: string,
+    address: string,
+    signal: AbortSignal,
+  ): Promise<Caller | Failure> {
+    if (!isApiUser(apiUser)) {
+      return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" and ":".');
+    }
+    const configured = accounts.find((account) => isSameApiUser(account.apiUser, apiUser));
+    const account = configured
+      ? { ...configured, apiKey }
+      : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
+    const failed = await prove(account, address, signal);
+    if (failed?.code === 'upstream-credentials') {
+      const smtp = failed.smtp ? { smtp: failed.smtp } : {};
+      return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtp);
+    }
+    return failed ?? { account, ownKey: true };
+  }
+
+  async function prove(
+    { apiUser, apiKey }: Account,
+    address: string,
+    signal: AbortSignal,
+  ): Promise<Failure | null> {
     const digest = await sha256(`${apiUser}\0${apiKey}`);
+    const now = Date.now();
     const known = proofs.get(digest);
-    if (known && known.until > Date.now()) return known.failure;
-    const attempt = failedLogins.begin(apiUser, address);
+    if (known && now - known.startedAt < PROOF_MS) return known.failure;
+    const lately = known?.accepted === true && now - known.startedAt < LATELY_MS;
+    const attempt = await failedLogins.begin(apiUser, address, lately);
     if (isFailure(attempt)) return attempt;
-    const proof = { until: Date.now() + PROOF_MS, failure: ask({ apiUser, apiKey, label: null }, attempt) };
+    const login = { apiUser, apiKey, label: null };
+    const proof: Proof = { startedAt: now, failure: ask(login, attempt, signal), accepted: lately };
     proofs.delete(digest);
     proofs.set(digest, proof);
     const [oldest] = proofs.keys();
@@ -65,69 +142,23 @@ export function createAuthenticator(options: {
     const forget = () => {
       if (proofs.get(digest) === proof) proofs.delete(digest);
     };
-    proof.failure.then((failed) => failed && forget(), forget);
+    proof.failure.then((failed) => {
+      if (failed) forget();
+      else proof.accepted = true;
+    }, forget);
     return proof.failure;
-  };
+  }
 
   /** An upstream login is an attempt until it ends, so that many requests with one right key at once are one. */
-  const ask = async (login: Login, attempt: LoginAttempt): Promise<Failure | null> => {
+  async function ask(login: Login, attempt: LoginAttempt, signal: AbortSignal): Promise<Failure | null> {
     let failed: Failure | null = null;
     try {
-      failed = await options.verify(login, AbortSignal.timeout(options.deadlineMs));
+      failed = await options.verify(login, signal);
       return failed;
     } finally {
       attempt.end(failed?.code === 'upstream-credentials');
     }
-  };
-
-  const ownKey = async (apiUser: string, apiKey: string, address: string): Promise<Caller | Failure> => {
-    if (!isApiUser(apiUser)) {
-      return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" and ":".');
-    }
-    const configured = accounts.find((account) => isSameApiUser(account.apiUser, apiUser));
-    const account = configured
-      ? { ...configured, apiKey }
-      : { apiUser, apiKey, from: null, labels: null, quota: options.quotaLimit };
-    const failed = await prove(account, address);
-    if (failed?.code === 'upstream-credentials')
-      return failure('unauthorized', 'Upstream refused this api_user and api_key.', smtpOf(failed));
-    if (failed) return failed;
-    return { account, ownKey: true };
-  };
-
-  const byToken = async (token: string, apiUser?: string): Promise<Caller | Failure> => {
-    const found = await findToken(token);
-    if (!found || (apiUser !== undefined && !isSameApiUser(found.account.apiUser, apiUser))) {
-      return failure('unauthorized', 'This token is not known here.');
-    }
-    if (found.ambiguous) {
-      return failure(
-        'unauthorized',
-        'The settings give this token to two accounts: whose it is, is not known.',
-      );
-    }
-    return { account: found.account, ownKey: false };
-  };
-
-  return {
-    token: byToken,
-
-    async apiKey(apiUser, apiKey, address) {
-      if (options.basicAuth) return ownKey(apiUser, apiKey, address);
-      return failure('unauthorized', 'An api_key is not taken here (BASIC_AUTH is off).');
-    },
-
-    async login(apiUser, password, address) {
-      const caller = await byToken(password, apiUser);
-      if (isFailure(caller) && options.basicAuth) return ownKey(apiUser, password, address);
-      // After the comparison and for a right token too, so that a guesser beyond the limit learns nothing.
-      const refused = failedLogins.refusal(apiUser, address);
-      if (refused) return refused;
-      if (!isFailure(caller)) return caller;
-      failedLogins.add(apiUser, address);
-      return failure('unauthorized', 'No token of this api_user.');
-    },
-  };
+  }
 }
 
 interface KnownToken {
@@ -178,8 +209,6 @@ async function knownTokens(accounts: readonly ConfiguredAccount[]): Promise<Know
     ambiguous: tokens.some(({ account, digest }) => account !== token.account && digest === token.digest),
   }));
 }
-
-const smtpOf = (failed: Failure) => (failed.smtp ? { smtp: failed.smtp } : {});
 
 const isSameApiUser = (one: string, other: string): boolean =>
   canonicalApiUser(one) === canonicalApiUser(other);

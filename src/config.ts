@@ -39,6 +39,17 @@ export interface Config {
     readonly onError: 'local' | 'refuse';
   };
   readonly redis: { readonly url: string; readonly token: string } | null;
+  /** Where the outbox is in S3 and SQS; null where it is not. */
+  readonly aws: {
+    readonly bucket: string;
+    readonly queueUrl: string;
+    readonly region: string;
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken: string | null;
+    /** Instead of AWS's own. */
+    readonly endpoints: { readonly s3: string | null; readonly sqs: string | null };
+  } | null;
   readonly corsOrigins: readonly string[];
   readonly port: number;
   readonly smtpDoor: {
@@ -72,6 +83,8 @@ const ACCOUNT_SETTINGS = [
   'ACCOUNTS',
   'BASIC_AUTH',
 ] as const;
+
+const AWS_OUTBOX = ['OUTBOX_BUCKET', 'OUTBOX_QUEUE_URL'] as const;
 
 const NOBODY = 'nobody could send without a token, unless BASIC_AUTH is on';
 
@@ -200,6 +213,11 @@ const origin = v.pipe(
   ),
 );
 
+const url = v.pipe(
+  v.string(),
+  v.check((text) => URL.canParse(text) && /^https?:/.test(text), 'expected an http(s) URL'),
+);
+
 const settings = (defaults: Defaults) =>
   v.object({
     SENDCLOUD_API_USER: v.optional(apiUser),
@@ -217,13 +235,18 @@ const settings = (defaults: Defaults) =>
     QUOTA_WINDOW_MS: v.optional(wholeNumber(1000, 86_400_000), String(QUOTA_WINDOW_MS)),
     QUOTA_GUARD_MS: v.optional(wholeNumber(0, 60_000), '500'),
     QUOTA_ON_ERROR: v.optional(v.picklist(['local', 'refuse'], 'expected local or refuse'), 'local'),
-    UPSTASH_REDIS_REST_URL: v.optional(
-      v.pipe(
-        v.string(),
-        v.check((text) => URL.canParse(text) && /^https?:/.test(text), 'expected an http(s) URL'),
-      ),
-    ),
+    UPSTASH_REDIS_REST_URL: v.optional(url),
     UPSTASH_REDIS_REST_TOKEN: v.optional(v.string()),
+    OUTBOX_BUCKET: v.optional(
+      v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'expected the name of an S3 bucket')),
+    ),
+    OUTBOX_QUEUE_URL: v.optional(url),
+    AWS_REGION: v.optional(v.string()),
+    AWS_ACCESS_KEY_ID: v.optional(v.string()),
+    AWS_SECRET_ACCESS_KEY: v.optional(v.string()),
+    AWS_SESSION_TOKEN: v.optional(v.string()),
+    AWS_ENDPOINT_URL_S3: v.optional(url),
+    AWS_ENDPOINT_URL_SQS: v.optional(url),
     CORS_ORIGINS: v.optional(list(origin), ''),
     PORT: v.optional(wholeNumber(0, 65535), '8080'),
     SMTP_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
@@ -242,6 +265,8 @@ type Settings = v.InferOutput<ReturnType<typeof settings>>;
  */
 export function parseConfig(environment: Environment, defaults: Defaults): Config {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+  // serverless.yml always names them, and serverless offline does not know what they are.
+  if (set.OUTBOX === 'off') for (const name of AWS_OUTBOX) delete set[name];
   const parsed = v.safeParse(settings(defaults), set);
   const problems = (parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`);
   problems.push(...combinationProblems(set));
@@ -274,6 +299,7 @@ export function parseConfig(environment: Environment, defaults: Defaults): Confi
       value.UPSTASH_REDIS_REST_URL && value.UPSTASH_REDIS_REST_TOKEN
         ? { url: value.UPSTASH_REDIS_REST_URL, token: value.UPSTASH_REDIS_REST_TOKEN }
         : null,
+    aws: awsOf(value),
     corsOrigins: value.CORS_ORIGINS,
     port: value.PORT,
     smtpDoor:
@@ -304,6 +330,10 @@ function combinationProblems(set: Environment): string[] {
   together('SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY');
   together('UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN');
   together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
+  // The others may be there for another reason.
+  if (AWS_OUTBOX.some((name) => set[name])) {
+    together(...AWS_OUTBOX, 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY');
+  }
   if (set.SMTP_DOOR_CERT && set.SMTP_DOOR_KEY && !set.SMTP_DOOR_PORT) {
     problems.push('SMTP_DOOR_PORT: missing, and needed with SMTP_DOOR_CERT and SMTP_DOOR_KEY');
   }
@@ -325,6 +355,15 @@ function combinationProblems(set: Environment): string[] {
     );
   }
   return problems;
+}
+
+function awsOf(value: Settings): Config['aws'] {
+  const { OUTBOX_BUCKET: bucket, OUTBOX_QUEUE_URL: queueUrl, AWS_REGION: region } = value;
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = value;
+  if (!bucket || !queueUrl || !region || !accessKeyId || !secretAccessKey) return null;
+  const endpoints = { s3: value.AWS_ENDPOINT_URL_S3 ?? null, sqs: value.AWS_ENDPOINT_URL_SQS ?? null };
+  const sessionToken = value.AWS_SESSION_TOKEN ?? null;
+  return { bucket, queueUrl, region, accessKeyId, secretAccessKey, sessionToken, endpoints };
 }
 
 function accountsOf(value: Settings): ConfiguredAccount[] {

@@ -17,6 +17,8 @@ export interface Delivery {
   readonly limit: number;
   readonly envelope: Envelope;
   readonly content: Content;
+  /** See `Lease.send`. */
+  readonly beforeDot?: () => Promise<boolean>;
 }
 
 /** Milliseconds spent in each step, over all attempts. */
@@ -26,11 +28,15 @@ export interface Timing {
   readonly send: number;
 }
 
+export const NO_TIME: Timing = { lease: 0, draw: 0, send: 0 };
+
 export interface Delivered {
   readonly outcome: Outcome;
   /** The window after the last draw; null where nothing was drawn or asked. */
   readonly quota: QuotaState | null;
   readonly timing: Timing;
+  /** Tries to hand the message over; more than one where the first ones were lost before MAIL was answered. */
+  readonly attempts: number;
 }
 
 export interface Deliverer {
@@ -47,9 +53,10 @@ const CLOSED_MS = 10_000;
 
 export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
   return {
-    async deliver({ login, limit, envelope, content }, signal) {
-      const timing = { lease: 0, draw: 0, send: 0 };
+    async deliver({ login, limit, envelope, content, beforeDot }, signal) {
+      const timing = { ...NO_TIME };
       let state: QuotaState | null = null;
+      let tries = 0;
       const timed = async <T>(step: keyof Timing, work: Promise<T>): Promise<T> => {
         const start = performance.now();
         return work.finally(() => {
@@ -58,7 +65,8 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       };
 
       const outcome = await attempts(signal, async (attempt) => {
-        const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
+        tries++;
+        const asked = { helo: domainOf(envelope.from), fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
         if (isFailure(lease)) return lease;
         const obstacle = obstacleFor(envelope, lease, signal);
@@ -78,23 +86,22 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
           lease.release();
           return quotaExceeded(draw);
         }
-        return timed('send', lease.send(envelope, content, signal));
+        return timed('send', lease.send(envelope, content, signal, beforeDot));
       });
 
-      if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing };
+      if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing, attempts: tries };
       // Upstream counts calls that we do not see. A store that is away cannot close: the outcome stands.
       await timed('draw', quota.close(login.apiUser, CLOSED_MS)).catch(() => {});
       return {
         outcome: outcome.delivery === 'accepted' ? outcome : { ...outcome, retryAfterMs: CLOSED_MS },
         quota: { limit, remaining: 0, resetMs: CLOSED_MS },
         timing,
+        attempts: tries,
       };
     },
 
     async verify(login, signal) {
-      const proof = await attempts(signal, (attempt) =>
-        relay.lease(login, { helo: null, attempt, fresh: true }, signal),
-      );
+      const proof = await attempts(signal, () => relay.lease(login, { helo: null, fresh: true }, signal));
       if (isFailure(proof)) return proof;
       proof.release();
       return null;

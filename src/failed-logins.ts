@@ -1,14 +1,17 @@
 /**
  * What a guesser may try, both doors together: ten failed logins a minute for one api_user and address, a hundred
- * for one address, and few of them at upstream at the same time.
+ * for one address, sixty for one api_user from all addresses together (in the shared store, so for all instances),
+ * and few of them at upstream at the same time.
  */
 
 import { type Failure, failure } from './outcome.ts';
+import type { Quota } from './quota.ts';
 import { canonicalApiUser } from './sendcloud.ts';
 
 const WINDOW_MS = 60_000;
 const MOST_FAILED = 10;
 const MOST_FAILED_BY_ADDRESS = 100;
+const MOST_FAILED_BY_API_USER = 60;
 
 /** Logins that upstream is being asked about: each opens a connection. */
 const MOST_PENDING = 50;
@@ -37,30 +40,37 @@ export interface LoginAttempt {
 export class FailedLogins {
   /** The one that was changed last is last. */
   readonly #known = new Map<string, Count>();
+  readonly #quota: Quota;
   #pending = 0;
 
-  /** Why a login may not be tried now; null when it may. */
-  refusal(apiUser: string, address: string): Failure | null {
+  /** @param quota - counts the failed logins of an api_user from all addresses, beside its calls */
+  constructor(quota: Quota) {
+    this.#quota = quota;
+  }
+
+  /** Why a login may not be tried now; null when it may. A bearer token names no api_user. */
+  refusal(apiUser: string | null, address: string): Failure | null {
     const waits = this.#counts(apiUser, address)
       .filter(({ most, failed, pending }) => failed.length + pending >= most)
       .map(({ most, failed }) => (failed.length < most ? SOON_MS : untilNextMs(failed)));
-    if (waits.length === 0) return null;
-    return failure('too-many-failed-logins', 'Too many failed logins from this address.', {
-      retryAfterMs: Math.max(...waits),
-    });
+    return waits.length === 0 ? null : tooMany('from this address', Math.max(...waits));
   }
 
   /** Counts a failed login. */
-  add(apiUser: string, address: string): void {
+  add(apiUser: string | null, address: string): void {
     for (const count of this.#counts(apiUser, address)) {
       count.failed.push(performance.now());
       this.#keep(count);
     }
   }
 
-  /** Begins a login at upstream, or says why not. */
-  begin(apiUser: string, address: string): LoginAttempt | Failure {
-    const refused = this.refusal(apiUser, address);
+  /**
+   * Begins a login at upstream, or says why not.
+   *
+   * @param trusted - upstream accepted this very key lately: what others guess of its api_user does not concern it
+   */
+  async begin(apiUser: string, address: string, trusted: boolean): Promise<LoginAttempt | Failure> {
+    const refused = this.refusal(apiUser, address) ?? (trusted ? null : await this.#guessed(apiUser));
     if (refused) return refused;
     const counts = this.#counts(apiUser, address);
     if (this.#pending >= MOST_PENDING || counts.some(({ pending }) => pending >= MOST_PENDING_BY_ADDRESS)) {
@@ -79,19 +89,29 @@ export class FailedLogins {
     pend(1);
     return {
       end: (failed) => {
-        if (failed) this.add(apiUser, address);
+        if (failed) {
+          this.add(apiUser, address);
+          this.#quota.draw(guessesOf(apiUser), MOST_FAILED_BY_API_USER).catch(() => {});
+        }
         pend(-1);
       },
     };
   }
 
+  /** Why an api_user is guessed too often, from whatever addresses. A store that is away does not lock anybody out. */
+  async #guessed(apiUser: string): Promise<Failure | null> {
+    const state = await this.#quota
+      .peek(guessesOf(apiUser), MOST_FAILED_BY_API_USER)
+      .catch(() => ({ remaining: 1, resetMs: 0 }));
+    return state.remaining > 0 ? null : tooMany('for this api_user', state.resetMs);
+  }
+
   /** Of this api_user at this address, and of the address. */
-  #counts(apiUser: string, address: string): Count[] {
+  #counts(apiUser: string | null, address: string): Count[] {
     const peer = peerOf(address);
-    return [
-      this.#count(JSON.stringify([peer, canonicalApiUser(apiUser)]), MOST_FAILED),
-      this.#count(JSON.stringify([peer]), MOST_FAILED_BY_ADDRESS),
-    ];
+    const ofAddress = this.#count(JSON.stringify([peer]), MOST_FAILED_BY_ADDRESS);
+    if (apiUser === null) return [ofAddress];
+    return [this.#count(JSON.stringify([peer, canonicalApiUser(apiUser)]), MOST_FAILED), ofAddress];
   }
 
   #count(key: string, most: number): Count {
@@ -114,6 +134,12 @@ export class FailedLogins {
   }
 }
 
+/** A window of its own beside that of the api_user's calls: an api_user has no colon. */
+const guessesOf = (apiUser: string): string => `failed-logins:${apiUser}`;
+
+const tooMany = (whose: string, retryAfterMs: number): Failure =>
+  failure('too-many-failed-logins', `Too many failed logins ${whose}.`, { retryAfterMs });
+
 const untilNextMs = ([oldest = 0]: readonly number[]): number =>
   Math.ceil(oldest + WINDOW_MS - performance.now());
 
@@ -121,7 +147,7 @@ const untilNextMs = ([oldest = 0]: readonly number[]): number =>
  * Who an address stands for: an IPv4 host, whether a socket shows it mapped into IPv6 or not; of IPv6 the network,
  * since a host there has 2^64 addresses to choose from (RFC 4291 section 2.5.4).
  */
-function peerOf(address: string): string {
+export function peerOf(address: string): string {
   const ipv4 = /^(?:::ffff:)?([\d.]+)$/i.exec(address)?.[1];
   if (ipv4 !== undefined) return ipv4;
   const [head = [], tail = []] = address

@@ -63,5 +63,16 @@ export const storeKey = (apiUser: string, { key, index }: MessageKey): string =>
   return JSON.stringify(index === null ? [user, key] : [user, key, index]);
 };
 
+/**
+ * Reads the value of an Idempotency-Key field (draft-ietf-httpapi-idempotency-key-header-07): a structured-field
+ * string, or a bare one without a comma. Null where it is not 1 to 255 characters of printable ASCII.
+ */
+export function parseIdempotencyKey(value: string): string | null {
+  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(value)?.[1];
+  if (quoted === undefined && /^"|,/.test(value)) return null;
+  const key = quoted === undefined ? value : quoted.replace(/\\(.)/g, '$1');
+  return /^[\x20-\x7e]{1,255}$/.test(key) ? key : null;
+}
+
 /** How long a key and its record are kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;

@@ -14,7 +14,8 @@ export type OutboxState = (typeof OUTBOX_STATES)[number];
 
 /** What a receipt says of the message itself. */
 export interface SentFacts {
-  readonly messageId: string;
+  /** Null where a whole message has none. */
+  readonly messageId: string | null;
   readonly label: number | null;
   readonly size: number;
   /** Pictures made from data URIs. */

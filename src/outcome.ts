@@ -53,6 +53,8 @@ interface FailureKind {
    */
   readonly smtp: { readonly code: number; readonly text: string; readonly upstream?: true } | null;
   readonly title: string;
+  /** Whether it is proven that the message was not sent. */
+  readonly delivery: 'not-sent' | 'unknown';
   /** The same request may succeed later. */
   readonly retryable: boolean;
   /**
@@ -64,57 +66,90 @@ interface FailureKind {
 
 /** The one table: what each failure code means at each door. */
 export const FAILURES = {
-  'invalid-request': { status: 400, smtp: null, title: 'The request could not be read', retryable: false },
+  'invalid-request': {
+    status: 400,
+    smtp: null,
+    title: 'The request could not be read',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   unauthorized: {
     status: 401,
     smtp: { code: 535, text: '5.7.8 Authentication failed' },
     title: 'No or wrong credentials',
+    delivery: 'not-sent',
     retryable: false,
   },
   'forbidden-sender': {
     status: 403,
     smtp: { code: 550, text: '5.7.1 Sender not allowed for this account' },
     title: 'Sender not allowed for this account',
+    delivery: 'not-sent',
     retryable: false,
   },
   'forbidden-label': {
     status: 403,
     smtp: { code: 550, text: '5.7.1 Label not allowed for this account' },
     title: 'Label not allowed for this account',
+    delivery: 'not-sent',
     retryable: false,
   },
-  'not-found': { status: 404, smtp: null, title: 'No such resource', retryable: false },
-  'method-not-allowed': { status: 405, smtp: null, title: 'Method not allowed here', retryable: false },
+  'not-found': { status: 404, smtp: null, title: 'No such resource', delivery: 'not-sent', retryable: false },
+  'method-not-allowed': {
+    status: 405,
+    smtp: null,
+    title: 'Method not allowed here',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'request-in-progress': {
     status: 409,
-    smtp: null,
+    smtp: { code: 451, text: '4.3.0 A message with this Idempotency-Key is still in progress' },
     title: 'A request with this Idempotency-Key is in progress',
+    delivery: 'not-sent',
     retryable: true,
+  },
+  'not-cancellable': {
+    status: 409,
+    smtp: null,
+    title: 'The message waits no longer',
+    delivery: 'unknown',
+    retryable: false,
   },
   'message-too-large': {
     status: 413,
     smtp: { code: 552, text: '5.3.4 Message too large' },
     title: 'Message too large',
+    delivery: 'not-sent',
     retryable: false,
     settled: true,
   },
-  'unsupported-media-type': { status: 415, smtp: null, title: 'Unsupported media type', retryable: false },
+  'unsupported-media-type': {
+    status: 415,
+    smtp: null,
+    title: 'Unsupported media type',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'invalid-message': {
     status: 422,
     smtp: { code: 554, text: '5.6.0 Invalid message' },
     title: 'The message is not valid',
+    delivery: 'not-sent',
     retryable: false,
   },
   'idempotency-key-reused': {
     status: 422,
-    smtp: null,
+    smtp: { code: 554, text: '5.6.0 The Idempotency-Key belongs to another message' },
     title: 'The Idempotency-Key belongs to another request',
+    delivery: 'not-sent',
     retryable: false,
   },
   'message-refused': {
     status: 422,
     smtp: { code: 554, text: '5.0.0 Message refused', upstream: true },
     title: 'Upstream refused the message',
+    delivery: 'not-sent',
     retryable: false,
     settled: true,
   },
@@ -122,6 +157,7 @@ export const FAILURES = {
     status: 422,
     smtp: { code: 550, text: '5.1.1 All recipients refused', upstream: true },
     title: 'Upstream refused every recipient',
+    delivery: 'not-sent',
     retryable: false,
     settled: true,
   },
@@ -129,66 +165,98 @@ export const FAILURES = {
     status: 429,
     smtp: FREQUENCY_LIMITED,
     title: 'The quota of this api_user is spent',
+    delivery: 'not-sent',
     retryable: true,
   },
   'too-many-failed-logins': {
     status: 429,
     smtp: { code: 421, text: '4.7.0 Too many failed logins, try again later' },
     title: 'Too many failed logins',
+    delivery: 'not-sent',
     retryable: true,
+  },
+  misconfigured: {
+    status: 500,
+    smtp: null,
+    title: 'The gateway is not set up',
+    delivery: 'not-sent',
+    retryable: false,
   },
   internal: {
     status: 500,
     smtp: { code: 451, text: '4.3.0 Internal error' },
     title: 'An error in the gateway',
+    delivery: 'unknown',
+    retryable: false,
+  },
+  'outbox-off': {
+    status: 501,
+    smtp: null,
+    title: 'This gateway keeps no outbox',
+    delivery: 'not-sent',
     retryable: false,
   },
   'upstream-credentials': {
     status: 502,
     smtp: { code: 451, text: '4.7.0 Upstream refused the configured credentials' },
     title: 'Upstream refused the configured credentials',
+    delivery: 'not-sent',
     retryable: false,
   },
   'upstream-insecure': {
     status: 502,
     smtp: { code: 454, text: '4.7.0 Upstream offers no trustworthy TLS' },
     title: 'Upstream offers no trustworthy TLS',
+    delivery: 'not-sent',
     retryable: false,
   },
   'upstream-unreachable': {
     status: 502,
     smtp: { code: 451, text: '4.4.1 Upstream cannot be reached' },
     title: 'Upstream cannot be reached',
+    delivery: 'not-sent',
     retryable: true,
   },
   'upstream-busy': {
     status: 503,
     smtp: { code: 451, text: '4.3.2 Upstream is busy', upstream: true },
     title: 'Upstream deferred the message',
+    delivery: 'not-sent',
     retryable: true,
   },
   overloaded: {
     status: 503,
     smtp: { code: 451, text: '4.3.2 Too many messages are waiting' },
     title: 'Too many messages are waiting',
+    delivery: 'not-sent',
     retryable: true,
   },
   'quota-unavailable': {
     status: 503,
     smtp: { code: 451, text: '4.3.0 The quota cannot be read' },
     title: 'The quota cannot be read',
+    delivery: 'not-sent',
+    retryable: true,
+  },
+  'store-unavailable': {
+    status: 503,
+    smtp: { code: 451, text: '4.3.0 The store does not answer' },
+    title: 'The store of keys or of queued messages does not answer',
+    delivery: 'not-sent',
     retryable: true,
   },
   'upstream-timeout': {
     status: 504,
     smtp: { code: 451, text: '4.4.2 Upstream did not answer in time' },
     title: 'Upstream did not answer in time',
+    delivery: 'not-sent',
     retryable: true,
   },
   'outcome-unknown': {
     status: 504,
     smtp: { code: 451, text: '4.4.2 Outcome unknown: upstream may have the message' },
     title: 'Outcome unknown: upstream may have the message',
+    delivery: 'unknown',
     retryable: false,
     settled: true,
   },
@@ -229,25 +297,15 @@ export interface Failure {
 
 export type Outcome = Accepted | Failure;
 
-/**
- * A failure as a value. Its `delivery` follows from the code: only an outcome that is unknown, and a
- * bug that may have struck at any moment, leave open whether the message went.
- */
+/** A failure as a value; its `delivery` is the table's. */
 export function failure(
   code: FailureCode,
   detail: string,
   more: Omit<Failure, 'delivery' | 'code' | 'detail'> = {},
 ): Failure {
-  const delivery = code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent';
-  return { delivery, code, detail, ...more };
+  return { delivery: FAILURES[code].delivery, code, detail, ...more };
 }
 
 /** Tells a failure from whatever else a step results in. */
 export const isFailure = (result: unknown): result is Failure =>
   typeof result === 'object' && result !== null && 'code' in result && 'delivery' in result;
-
-/** What a log line tells of an outcome: upstream's words and ids, nothing of the message. */
-export const factsOf = (outcome: Outcome) =>
-  outcome.delivery === 'accepted'
-    ? { delivery: outcome.delivery, queueId: outcome.queueId, rejected: outcome.rejected.length }
-    : { delivery: outcome.delivery, code: outcome.code, detail: outcome.detail, smtp: outcome.smtp };

@@ -1,8 +1,8 @@
-/** The use case that both doors call: sender policy → idempotency → deliver → record. */
+/** The use case of every door: sender policy → idempotency → deliver → record; it ends with one event. */
 
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
-import type { Deliverer, Timing } from './deliver.ts';
+import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import {
   type Idempotency,
   type IdempotencyState,
@@ -10,8 +10,8 @@ import {
   type MessageKey,
   storeKey,
 } from './idempotency.ts';
-import { failure, kindOf, type Outcome } from './outcome.ts';
-import type { QuotaState } from './quota.ts';
+import { type Emit, type MessageFacts, messageEvent } from './message-event.ts';
+import { type Failure, failure, kindOf, type Outcome } from './outcome.ts';
 import type { Content, Envelope } from './transaction.ts';
 
 export interface Submission {
@@ -21,14 +21,15 @@ export interface Submission {
   readonly content: Content;
   /** The caller's key and the fingerprint of what it sent with it; null without a key. */
   readonly idempotency: (MessageKey & { readonly fingerprint: string }) | null;
+  /** What the event tells besides. */
+  readonly facts: Pick<MessageFacts, 'origin' | 'id' | 'composeMs'>;
+  /** What was wrong with a streamed content, known once it was read: the cause where it was not sent. */
+  readonly flaw?: () => Failure | null;
 }
 
-export interface Submitted {
-  readonly outcome: Outcome;
+export interface Submitted extends Delivered {
   /** The outcome is that of an earlier request with the same key; nothing was drawn or sent now. */
   readonly replayed: boolean;
-  readonly quota: QuotaState | null;
-  readonly timing: Timing;
 }
 
 export type Submit = (submission: Submission, signal: AbortSignal) => Promise<Submitted>;
@@ -36,41 +37,24 @@ export type Submit = (submission: Submission, signal: AbortSignal) => Promise<Su
 /** The lease of a key outlives the deadline by this, for the answer to be recorded. */
 const RECORDING_MS = 10_000;
 
-const NO_TIME: Timing = { lease: 0, draw: 0, send: 0 };
-
 export function createSubmit(options: {
   deliverer: Deliverer;
   idempotency: Idempotency;
   deadlineMs: number;
+  emit: Emit;
 }): Submit {
-  const { deliverer, idempotency } = options;
+  const { deliverer, idempotency, emit } = options;
 
-  const begin = (key: string, fingerprint: string): Promise<IdempotencyState | null> =>
-    idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS).catch((error: unknown) => {
-      if (error instanceof IdempotencyUnavailable) return null;
-      throw error;
-    });
-
-  const deliver = async ({ caller, label, envelope, content }: Submission, signal: AbortSignal) => {
-    const { apiUser, apiKey, quota } = caller.account;
-    const login = { apiUser, apiKey, label };
-    const delivered = await deliverer.deliver({ login, limit: quota, envelope, content }, signal);
-    const { outcome } = delivered;
-    if (!caller.ownKey || outcome.delivery === 'accepted' || outcome.code !== 'upstream-credentials') {
-      return delivered;
-    }
-    // The caller brought this key: what upstream says of it is the caller's to mend.
-    return { ...delivered, outcome: { ...outcome, code: 'unauthorized' as const } };
+  return async function submit(submission, signal) {
+    const submitted = await decide(submission, signal);
+    const { caller, label, envelope, facts } = submission;
+    const { apiUser } = caller.account;
+    const recipients = envelope.to.length;
+    emit(messageEvent({ ...facts, apiUser, label, size: envelope.size, recipients }, submitted));
+    return submitted;
   };
 
-  return async (submission, signal) => {
-    const withoutSending = (outcome: Outcome, replayed = false): Submitted => ({
-      outcome,
-      replayed,
-      quota: null,
-      timing: NO_TIME,
-    });
-
+  async function decide(submission: Submission, signal: AbortSignal): Promise<Submitted> {
     const forbidden = policyFailure(submission.caller.account, submission.envelope.from, submission.label);
     if (forbidden) return withoutSending(forbidden);
     if (!submission.idempotency) return { ...(await deliver(submission, signal)), replayed: false };
@@ -83,26 +67,12 @@ export function createSubmit(options: {
     }
     switch (found.state) {
       case 'replay':
-        return withoutSending(JSON.parse(found.record) as Outcome, true);
+        return { ...withoutSending(JSON.parse(found.record) as Outcome), replayed: true };
       case 'busy':
-        return withoutSending(
-          failure('request-in-progress', 'The first request with this Idempotency-Key has not ended yet.', {
-            // The lease may last a deadline more; most requests end within a second.
-            retryAfterMs: Math.min(found.retryAfterMs, 1000),
-          }),
-        );
       case 'mismatch':
-        return withoutSending(
-          failure('idempotency-key-reused', 'This Idempotency-Key came with another message; use a new key.'),
-        );
+        return withoutSending(keyFailure(found));
       case 'lost':
-        return withoutSending(
-          failure(
-            'outcome-unknown',
-            'The instance that had this Idempotency-Key ended without an answer; it may have sent the message.',
-          ),
-          true,
-        );
+        return { ...withoutSending(keyFailure(found)), replayed: true };
       case 'fresh': {
         const delivered = await deliver(submission, signal);
         // What upstream decided, or may have decided, about this message is kept; any other failure
@@ -115,8 +85,61 @@ export function createSubmit(options: {
         return { ...delivered, replayed: false };
       }
     }
-  };
+  }
+
+  function begin(key: string, fingerprint: string): Promise<IdempotencyState | null> {
+    return idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS).catch((error: unknown) => {
+      if (error instanceof IdempotencyUnavailable) return null;
+      throw error;
+    });
+  }
+
+  async function deliver(submission: Submission, signal: AbortSignal): Promise<Delivered> {
+    const { caller, label, envelope, content, flaw } = submission;
+    const { apiUser, apiKey, quota } = caller.account;
+    const login = { apiUser, apiKey, label };
+    const delivered = await deliverer.deliver({ login, limit: quota, envelope, content }, signal);
+    const { outcome } = delivered;
+    if (outcome.delivery !== 'not-sent') return delivered;
+    const cause = flaw?.() ?? outcome;
+    // A key that the caller brought is the caller's to mend.
+    const isCallersKey = caller.ownKey && cause.code === 'upstream-credentials';
+    return { ...delivered, outcome: isCallersKey ? { ...cause, code: 'unauthorized' } : cause };
+  }
 }
+
+/** Why nothing may be sent under a key now. */
+export function keyFailure(found: Exclude<IdempotencyState, { state: 'fresh' | 'replay' }>): Failure {
+  switch (found.state) {
+    case 'busy':
+      return failure(
+        'request-in-progress',
+        'The first request with this Idempotency-Key has not ended yet.',
+        {
+          // The lease may last a deadline more; most requests end within a second.
+          retryAfterMs: Math.min(found.retryAfterMs, 1000),
+        },
+      );
+    case 'mismatch':
+      return failure(
+        'idempotency-key-reused',
+        'This Idempotency-Key came with another message; use a new key.',
+      );
+    case 'lost':
+      return failure(
+        'outcome-unknown',
+        'The instance that had this Idempotency-Key ended without an answer; it may have sent the message.',
+      );
+  }
+}
+
+const withoutSending = (outcome: Outcome): Submitted => ({
+  outcome,
+  replayed: false,
+  quota: null,
+  timing: NO_TIME,
+  attempts: 0,
+});
 
 const isSettled = (outcome: Outcome): boolean =>
   outcome.delivery === 'accepted' || kindOf(outcome.code).settled === true;

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createAuthenticator } from '../src/authenticate.ts';
 import type { Deliverer } from '../src/deliver.ts';
 import { failure, isFailure } from '../src/outcome.ts';
+import { createMemoryQuota } from '../src/stores/memory/quota.ts';
 
 const TOKEN = 'a-token-for-the-tests';
 const ACCOUNT = {
@@ -20,8 +21,15 @@ const ACCOUNT_OF_ANOTHER = { ...ACCOUNT, apiUser: 'another', tokens: ['the-token
 
 function authenticator(answer: Deliverer['verify'], accounts = [ACCOUNT]) {
   const verify = vi.fn(answer);
-  const options = { accounts, basicAuth: true, quotaLimit: 20_000, deadlineMs: 1000, verify };
-  return { ...createAuthenticator(options), verify };
+  const quota = createMemoryQuota({ windowMs: 60_000, guardMs: 0 });
+  const options = { accounts, basicAuth: true, quotaLimit: 20_000, quota, verify };
+  const { token, login } = createAuthenticator(options);
+  const signal = AbortSignal.timeout(60_000);
+  return {
+    token: (presented: string) => token(presented, '192.0.2.1'),
+    login: (apiUser: string, password: string, address: string) => login(apiUser, password, address, signal),
+    verify,
+  };
 }
 
 const refusing = () => authenticator(async () => failure('upstream-credentials', 'Upstream refused it.'));
@@ -34,13 +42,13 @@ const codeOf = async (asked: Promise<unknown>) => {
 describe('an own api_key', () => {
   it('is asked about again after an exception, and that is no failed login', async () => {
     let broken = true;
-    const { apiKey } = authenticator(async () => {
+    const { login } = authenticator(async () => {
       if (broken) throw new Error('a bug');
       return null;
     });
-    for (let i = 0; i < 12; i++) await expect(apiKey('own', 'key', '192.0.2.1')).rejects.toThrow('a bug');
+    for (let i = 0; i < 12; i++) await expect(login('own', 'key', '192.0.2.1')).rejects.toThrow('a bug');
     broken = false;
-    expect(await apiKey('own', 'key', '192.0.2.1')).toMatchObject({ ownKey: true });
+    expect(await login('own', 'key', '192.0.2.1')).toMatchObject({ ownKey: true });
   });
 });
 
@@ -66,34 +74,66 @@ describe('a gateway token', () => {
 describe('a guesser', () => {
   it('has no more upstream logins by more invented api_users at once', async () => {
     const { promise, resolve } = Promise.withResolvers<null>();
-    const { apiKey, verify } = authenticator(() => promise);
-    const invented = Array.from({ length: 400 }, (_, i) => codeOf(apiKey(`own-${i}`, 'key', '192.0.2.1')));
+    const { login, verify } = authenticator(() => promise);
+    const invented = Array.from({ length: 400 }, (_, i) => codeOf(login(`own-${i}`, 'key', '192.0.2.1')));
     const refused = Promise.all(invented).then((codes) => codes.filter((code) => code === 'overloaded'));
     await vi.waitFor(() => expect(verify).toHaveBeenCalledTimes(10));
-    expect(await codeOf(apiKey('own', 'key', '192.0.2.1'))).toBe('overloaded');
+    expect(await codeOf(login('own', 'key', '192.0.2.1'))).toBe('overloaded');
     resolve(null);
     expect(await refused).toHaveLength(390);
   });
 
   it('has a hundred failed logins, and does not get its ten for one api_user back by them', async () => {
-    const { apiKey, verify } = refusing();
-    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '192.0.2.1');
-    for (let i = 0; i < 11_000; i++) await apiKey(`filler-${i}`, 'key', '192.0.2.1');
+    const { login, verify } = refusing();
+    for (let i = 0; i < 10; i++) await login('own', `guess-${i}`, '192.0.2.1');
+    for (let i = 0; i < 11_000; i++) await login(`filler-${i}`, 'key', '192.0.2.1');
     expect(verify).toHaveBeenCalledTimes(100);
-    expect(await apiKey('own', 'guess', '192.0.2.1')).toMatchObject({
+    expect(await login('own', 'guess', '192.0.2.1')).toMatchObject({
       code: 'too-many-failed-logins',
       retryAfterMs: expect.toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000),
     });
-    expect(await codeOf(apiKey('own', 'guess', '192.0.2.2'))).toBe('unauthorized');
+    expect(await codeOf(login('own', 'guess', '192.0.2.2'))).toBe('unauthorized');
+  });
+
+  it('has sixty guesses of one api_user from any number of addresses, and locks its owner not out', async () => {
+    const { login, verify } = authenticator(async ({ apiKey }) =>
+      apiKey === 'right' ? null : failure('upstream-credentials', 'Upstream refused it.'),
+    );
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      expect(await login('own', 'right', '198.51.100.1')).toMatchObject({ ownKey: true });
+      // The proof is old by now, and upstream is asked again.
+      vi.setSystemTime(Date.now() + 10 * 60_000);
+      for (let i = 0; i < 300; i++) await login('own', `guess-${i}`, `192.0.2.${i % 100}`);
+      expect(verify.mock.calls.filter(([{ apiKey }]) => apiKey !== 'right')).toHaveLength(60);
+      expect(await codeOf(login('own', 'another', '203.0.113.1'))).toBe('too-many-failed-logins');
+      expect(await login('own', 'right', '198.51.100.1')).toMatchObject({ ownKey: true });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('with wrong tokens is stopped after a hundred, and locks no right one out', async () => {
+    const { token } = refusing();
+    for (let i = 0; i < 100; i++) expect(await codeOf(token(`a-wrong-token-${i}`))).toBe('unauthorized');
+    expect(await codeOf(token('another-wrong-token'))).toBe('too-many-failed-logins');
+    expect(await codeOf(token(TOKEN))).toBeNull();
+  });
+
+  it('behind the address of a right token does not lock it out', async () => {
+    const { login } = refusing();
+    for (let i = 0; i < 10; i++) await login('ifaxin', `guess-${i}`, '192.0.2.1');
+    expect(await codeOf(login('ifaxin', 'guess', '192.0.2.1'))).toBe('too-many-failed-logins');
+    expect(await codeOf(login('ifaxin', TOKEN, '192.0.2.1'))).toBeNull();
   });
 
   it.each([
     ['the case of the api_user', 'OWN', '192.0.2.1'],
     ['the form of its IPv4 address', 'own', '::ffff:192.0.2.1'],
   ])('gains nothing by %s', async (_, apiUser, address) => {
-    const { apiKey } = refusing();
-    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '192.0.2.1');
-    expect(await codeOf(apiKey(apiUser, 'guess', address))).toBe('too-many-failed-logins');
+    const { login } = refusing();
+    for (let i = 0; i < 10; i++) await login('own', `guess-${i}`, '192.0.2.1');
+    expect(await codeOf(login(apiUser, 'guess', address))).toBe('too-many-failed-logins');
   });
 
   it.each([
@@ -104,25 +144,25 @@ describe('a guesser', () => {
     ['2001:db8::1', false],
     ['::1', false],
   ])('with an IPv6 network has one count for it: %s', async (address, same) => {
-    const { apiKey } = refusing();
-    for (let i = 0; i < 10; i++) await apiKey('own', `guess-${i}`, '2001:db8:0:1::1');
-    expect(await codeOf(apiKey('own', 'guess', address))).toBe(
+    const { login } = refusing();
+    for (let i = 0; i < 10; i++) await login('own', `guess-${i}`, '2001:db8:0:1::1');
+    expect(await codeOf(login('own', 'guess', address))).toBe(
       same ? 'too-many-failed-logins' : 'unauthorized',
     );
   });
 
   it('with many addresses has fifty logins under way, and stops nobody with a token', async () => {
     const { promise, resolve } = Promise.withResolvers<null>();
-    const { apiKey, login, verify } = authenticator(() => promise);
-    const guesses = Array.from({ length: 60 }, (_, i) => codeOf(apiKey('own', `guess-${i}`, `192.0.2.${i}`)));
+    const { login, verify } = authenticator(() => promise);
+    const guesses = Array.from({ length: 60 }, (_, i) => codeOf(login('own', `guess-${i}`, `192.0.2.${i}`)));
     await vi.waitFor(() => expect(verify).toHaveBeenCalledTimes(50));
-    expect(await apiKey('own', 'key', '198.51.100.1')).toMatchObject({
+    expect(await login('own', 'key', '198.51.100.1')).toMatchObject({
       code: 'overloaded',
       retryAfterMs: 1000,
     });
     expect(await codeOf(login('ifaxin', TOKEN, '192.0.2.1'))).toBeNull();
     resolve(null);
     expect((await Promise.all(guesses)).filter((code) => code === 'overloaded')).toHaveLength(10);
-    expect(await codeOf(apiKey('own', 'key', '198.51.100.1'))).toBeNull();
+    expect(await codeOf(login('own', 'key', '198.51.100.1'))).toBeNull();
   });
 });

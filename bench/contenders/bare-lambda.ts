@@ -3,7 +3,7 @@
 import { Hono } from 'hono';
 import { handle } from 'hono/aws-lambda';
 import { createTransport } from 'nodemailer';
-import { type BenchMessage, forNodemailer } from './message.ts';
+import { forNodemailer, type ShapeMessage } from './message.ts';
 import { upstream } from './upstream.ts';
 
 const transport = createTransport({
@@ -13,7 +13,7 @@ const transport = createTransport({
   auth: { user: upstream.user, pass: upstream.pass },
 });
 const app = new Hono().post('/v1/messages', async (c) => {
-  const info = await transport.sendMail(forNodemailer(await c.req.json<BenchMessage>()));
+  const info = await transport.sendMail(forNodemailer(await c.req.json<ShapeMessage>()));
   return c.json({ messageId: info.messageId, response: info.response });
 });
 

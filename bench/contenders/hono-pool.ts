@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { createTransport } from 'nodemailer';
-import { type BenchMessage, forNodemailer } from './message.ts';
+import { forNodemailer, type ShapeMessage } from './message.ts';
 import { report, upstream } from './upstream.ts';
 
 const transport = createTransport({
@@ -17,7 +17,7 @@ const transport = createTransport({
   auth: { user: upstream.user, pass: upstream.pass },
 });
 const app = new Hono().post('/v1/messages', async (c) => {
-  const message = await c.req.json<BenchMessage>();
+  const message = await c.req.json<ShapeMessage>();
   const info = await transport.sendMail(forNodemailer(message));
   return c.json({ messageId: info.messageId, response: info.response });
 });

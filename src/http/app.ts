@@ -1,49 +1,50 @@
-/** The HTTP door, top to bottom: what every request passes, then the routes, then what nobody takes. */
+/** The HTTP door, top to bottom: what every request passes, then the routes, then unmatched requests. */
 
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { timing } from 'hono/timing';
-import type { Authenticator, Caller } from '../authenticate.ts';
+import type { Adapter } from '../adapter.ts';
+import type { Authenticator } from '../authenticate.ts';
 import type { Log } from '../log.ts';
+import type { Outbox } from '../outbox.ts';
 import { failure } from '../outcome.ts';
-import type { Quota, QuotaState } from '../quota.ts';
+import type { Quota } from '../quota.ts';
+import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
+import { discardUnread, readBody } from './body.ts';
+import { BodyMemory } from './body-memory.ts';
+import type { Env } from './context.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
+import { outboxRoutes } from './outbox.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
-import { limitBody } from './request.ts';
 
-/** What `/readyz` tells of each part: null when it is well, or what is wrong. */
+/** What `/readyz` reports of each part: null when it is well, or what is wrong. */
 export type Readiness = Readonly<Record<string, string | null>>;
 
 export interface AppOptions extends MessagesOptions {
   readonly authenticator: Authenticator;
   readonly quota: Quota;
+  /** Null where there is none. */
+  readonly outbox: Outbox | null;
   readonly windowMs: number;
-  /** HTTP Basic is taken, so a 401 offers it. */
-  readonly basicAuth: boolean;
+  readonly maxMessageBytes: number;
   readonly corsOrigins: readonly string[];
+  /** Doors of other shapes. */
+  readonly adapters: readonly Adapter[];
   readonly ready: () => Promise<Readiness>;
-  /** The peer's address, for the count of failed logins. */
-  readonly clientAddress: (c: Context) => string;
   readonly log: Log;
 }
 
-interface Variables {
-  requestId: string;
-  caller: Caller;
-  quotaState: QuotaState | null;
-  basicAuth: boolean;
-}
-
-export function createApp(options: AppOptions): Hono<{ Variables: Variables }> {
+export function createApp(options: AppOptions): Hono<Env> {
   const { log, maxMessageBytes } = options;
+  const bodies = { ...options, memory: new BodyMemory(maxMessageBytes) };
   const windowSeconds = Math.ceil(options.windowMs / 1000);
-  const app = new Hono<{ Variables: Variables }>();
+  const app = new Hono<Env>();
 
   app.use(requestId({ headerName: 'Request-Id' }));
   app.use(timing());
@@ -52,13 +53,22 @@ export function createApp(options: AppOptions): Hono<{ Variables: Variables }> {
     app.use(cors({ origin: [...options.corsOrigins], exposeHeaders: EXPOSED_HEADERS }));
   }
   app.use(async function logRequest(c, next) {
-    c.set('basicAuth', options.basicAuth);
     await next();
     const { status } = c.res;
+    const failed = c.get('failed');
     // A message has a line of its own; of the rest, what went wrong is worth one by default.
     const write = status < 400 ? log.debug : log.info;
-    write('request', { requestId: c.get('requestId'), method: c.req.method, path: c.req.path, status });
+    write('request', {
+      requestId: c.get('requestId'),
+      method: c.req.method,
+      path: c.req.path,
+      status,
+      clientAddress: options.clientAddress(c),
+      ...(failed && { code: failed.code, detail: failed.detail }),
+    });
   });
+
+  app.use(discardUnread(maxMessageBytes));
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {
@@ -68,24 +78,27 @@ export function createApp(options: AppOptions): Hono<{ Variables: Variables }> {
   });
   app.get('/openapi.json', (c) => c.json(openapi(options)));
 
-  app.use('/v1/*', authenticate(options.authenticator, options.clientAddress));
+  app.use('/v1/*', authenticate(options));
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
-  app.use('/v1/*', limitBody(maxMessageBytes));
+  app.use('/v1/*', readBody(bodies));
   app.route('/v1/messages', messageRoutes(options));
+  app.route('/v1/messages', outboxRoutes(options.outbox));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
+  for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));
 
   app.notFound((c) => {
-    const allowed = METHODS[c.req.path];
-    if (!allowed) return respondProblem(c, failure('not-found', `There is nothing at ${c.req.path}.`));
-    c.header('Allow', allowed);
-    return respondProblem(c, failure('method-not-allowed', `${c.req.path} takes ${allowed}.`));
+    const allowed = allowedMethods(app, c.req.path);
+    if (allowed.length === 0) {
+      return respondProblem(c, failure('not-found', `There is nothing at ${c.req.path}.`));
+    }
+    // RFC 9110 section 15.5.6.
+    c.header('Allow', allowed.join(', '));
+    return respondProblem(c, failure('method-not-allowed', `${c.req.path} takes ${allowed.join(', ')}.`));
   });
   app.onError((error, c) => {
     log.error('internal', { requestId: c.get('requestId'), error: error.stack ?? String(error) });
-    return respondProblem(
-      c,
-      failure('internal', 'An error in the gateway; its log has it under this request id.'),
-    );
+    const detail = 'An error in the gateway; its log has it under this request id.';
+    return respondProblem(c, failure('internal', detail));
   });
   return app;
 }
@@ -100,13 +113,17 @@ const EXPOSED_HEADERS = [
   'Server-Timing',
 ];
 
-/** RFC 9110 section 15.5.6: a 405 names what is allowed. */
-const METHODS: Readonly<Record<string, string>> = {
-  '/healthz': 'GET, HEAD',
-  '/readyz': 'GET, HEAD',
-  '/openapi.json': 'GET, HEAD',
-  '/v1/messages': 'POST',
-  '/v1/messages/batch': 'POST',
-  '/v1/quota': 'GET, HEAD',
-  '/v1/quota/calls': 'POST',
-};
+/** The methods of the routes at a path, of which one segment may be a parameter. */
+function allowedMethods(app: Hono<Env>, path: string): string[] {
+  const segments = path.split('/');
+  const methods = app.routes
+    .filter((route) => route.method !== 'ALL')
+    .filter((route) => {
+      const pattern = route.path.split('/');
+      if (pattern.length !== segments.length) return false;
+      return pattern.every((part, index) => part === segments[index] || part.startsWith(':'));
+    })
+    .map(({ method }) => method);
+  // Hono answers HEAD where there is a GET.
+  return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))];
+}

@@ -1,20 +1,23 @@
-/** `Authorization: Bearer <token>`, or Basic with the caller's own api_user and api_key where that is on. */
+/** `Authorization: Bearer <token>`, or Basic with an api_user and a token or, where that is on, its api_key. */
 
-import type { Context, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
 import { auth as parseBasic } from 'hono/utils/basic-auth';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import { deadlineIn } from '../deadline.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
+import type { Context, Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 
-/**
- * Sets `caller`, or answers 401 or 429 before the body is read.
- *
- * @param clientAddress - where the request comes from, for the count of failed logins
- */
-export function authenticate(
-  authenticator: Authenticator,
-  clientAddress: (c: Context) => string,
-): MiddlewareHandler<{ Variables: { caller: Caller } }> {
+/** Sets `caller`, or answers 401 or 429 before the body is read. */
+export function authenticate({
+  authenticator,
+  clientAddress,
+  deadlineMs,
+}: {
+  readonly authenticator: Authenticator;
+  readonly clientAddress: (c: Context) => string;
+  readonly deadlineMs: (c: Context) => number;
+}): MiddlewareHandler<Env> {
   return async function authenticate(c, next) {
     const caller = await callerOf(c);
     if (isFailure(caller)) return respondProblem(c, caller);
@@ -27,9 +30,12 @@ export function authenticate(
     if (!header) return failure('unauthorized', 'The Authorization header is missing.');
     // RFC 6750 section 2.1; RFC 9110 section 11.1: the scheme's case does not matter.
     const token = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1];
-    if (token) return authenticator.token(token);
+    if (token) return authenticator.token(token, clientAddress(c));
     const basic = parseBasic(c.req.raw);
-    if (basic) return authenticator.apiKey(basic.username, basic.password, clientAddress(c));
-    return failure('unauthorized', 'The Authorization header is neither Bearer with a token nor Basic.');
+    if (!basic) {
+      return failure('unauthorized', 'The Authorization header is neither Bearer with a token nor Basic.');
+    }
+    const signal = deadlineIn(deadlineMs(c));
+    return authenticator.login(basic.username, basic.password, clientAddress(c), signal);
   }
 }

@@ -1,76 +1,69 @@
-/** `POST /v1/messages` and its batch: from JSON to a submission, and from its outcome to a receipt. */
+/** `POST /v1/messages` and its batch: sent now, or put into the outbox. */
 
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
-import type { Caller } from '../authenticate.ts';
-import type { Timing } from '../deliver.ts';
-import { sha256 } from '../digest.ts';
-import { type MessageKey, storeKey } from '../idempotency.ts';
-import type { Log } from '../log.ts';
-import { type Message, messageIdFor } from '../message/message.ts';
-import { parseMessage } from '../message/parse.ts';
-import { type Accepted, type Failure, type FieldError, factsOf, failure, isFailure } from '../outcome.ts';
+import { deadlineIn } from '../deadline.ts';
+import type { Origin } from '../message-event.ts';
+import type { OutboxRecord } from '../outbox.ts';
+import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
-import type { Submit } from '../submit.ts';
+import type { Send, Sent } from '../send.ts';
+import type { Context, Env } from './context.ts';
+import { stateOf } from './outbox.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
-import { idempotencyKey, readJson } from './request.ts';
-import type { Receipt } from './responses.ts';
-
-/** The message as it goes out: who gets it, and its bytes. */
-export interface Composed {
-  readonly envelope: { readonly from: string; readonly to: readonly string[] };
-  readonly bytes: Uint8Array;
-}
-
-export type Compose = (message: Message, ids: { messageId: string; date: Date }) => Composed;
+import { idempotencyKey, readJson, readMessage } from './request.ts';
+import type { BatchItem, ReceiptBody } from './responses.ts';
 
 export interface MessagesOptions {
-  readonly submit: Submit;
-  readonly compose: Compose;
-  readonly deadlineMs: number;
-  readonly maxMessageBytes: number;
-  readonly log: Log;
-}
-
-/** One message's end: its receipt, or why there is none. */
-interface Answer {
-  readonly result: Receipt | Failure;
-  readonly replayed: boolean;
-  readonly quota: QuotaState | null;
-  readonly timing: Timing & { readonly compose: number };
-}
-
-interface Variables {
-  requestId: string;
-  caller: Caller;
-  quotaState: QuotaState | null;
+  readonly send: Send;
+  /** How long this request may take, in milliseconds. */
+  readonly deadlineMs: (c: Context) => number;
+  /** The peer's address, for the log and the count of failed logins. */
+  readonly clientAddress: (c: Context) => string;
 }
 
 export const MOST_IN_BATCH = 100;
 
-/** Messages of one batch under way at once: enough to keep a login's connections busy. */
+/** Messages of one batch in flight at once: enough to keep a login's connections busy. */
 const BATCH_WORKERS = 8;
 
-export function messageRoutes(options: MessagesOptions): Hono<{ Variables: Variables }> {
-  const send = sender(options);
-  return new Hono<{ Variables: Variables }>()
+export function messageRoutes(options: MessagesOptions): Hono<Env> {
+  const { send, deadlineMs } = options;
+  return new Hono<Env>()
     .post('/', async (c) => {
-      const signal = AbortSignal.timeout(options.deadlineMs);
+      const origin = originOf(c, options);
+      const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = await readJson(c);
-      if (isFailure(body)) return respondProblem(c, body);
-      const answer = await send(c, body.json, key === null ? null : { key, index: null }, signal);
-      c.set('quotaState', answer.quota);
-      for (const [step, milliseconds] of Object.entries(answer.timing)) setMetric(c, step, milliseconds);
-      if (answer.replayed) c.header('Idempotent-Replayed', 'true');
-      return isFailure(answer.result) ? respondProblem(c, answer.result) : c.json(answer.result);
+      const message = readMessage(c);
+      if (isFailure(message)) return respondProblem(c, message);
+      const { deferred, honoured } = preferenceOf(c);
+      const sent = await send(
+        {
+          caller: c.get('caller'),
+          message,
+          key: key === null ? null : { key, index: null },
+          deferred,
+          origin,
+        },
+        signal,
+      );
+      c.set('quotaState', sent.quota);
+      for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
+      if (sent.replayed) c.header('Idempotent-Replayed', 'true');
+      const { result } = sent;
+      if (isFailure(result)) return respondProblem(c, result);
+      if (!isQueued(result)) return c.json(result satisfies ReceiptBody);
+      honoured();
+      c.header('Location', `${c.req.path}/${result.id}`);
+      return c.json(stateOf(c, result), 202);
     })
     .post('/batch', async (c) => {
-      const signal = AbortSignal.timeout(options.deadlineMs);
+      const origin = originOf(c, options);
+      const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = await readJson(c);
+      const body = readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const messages = body.json;
       if (!Array.isArray(messages) || messages.length < 1 || messages.length > MOST_IN_BATCH) {
@@ -78,121 +71,54 @@ export function messageRoutes(options: MessagesOptions): Hono<{ Variables: Varia
         const errors = [{ pointer: '', message }];
         return respondProblem(c, failure('invalid-message', 'The batch is not valid.', { errors }));
       }
-      const answers = await eachOf(messages, BATCH_WORKERS, (message, index) =>
+      const { deferred, honoured } = preferenceOf(c);
+      const all = await eachOf(messages, BATCH_WORKERS, (json, index) =>
         // Each message has a key of its own, so that a repeated batch sends only what was not sent.
-        send(c, message, key === null ? null : { key, index }, signal),
-      );
-      c.set('quotaState', leastRemaining(answers));
-      if (answers.every((answer) => answer.replayed)) c.header('Idempotent-Replayed', 'true');
-      return c.json(answers.map((answer) => batchItem(c, answer)));
-    });
-}
-
-/** Validate, compose, submit: the way of one message through this door. */
-function sender({ submit, compose, maxMessageBytes, log }: MessagesOptions) {
-  return async function send(
-    c: Context<{ Variables: Variables }>,
-    input: unknown,
-    key: MessageKey | null,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const start = performance.now();
-    const caller = c.get('caller');
-    const stop = (failed: Failure): Answer => ({
-      result: failed,
-      replayed: false,
-      quota: null,
-      timing: { compose: performance.now() - start, lease: 0, draw: 0, send: 0 },
-    });
-
-    if (signal.aborted)
-      return stop(failure('upstream-timeout', 'The deadline of the batch had passed already.'));
-    const parsed = parseMessage(input);
-    if ('errors' in parsed) return stop(invalidMessage(parsed.errors));
-    const { message } = parsed;
-    const id = await messageIdentity(caller.account.apiUser, key);
-    const messageId = messageIdFor(id, message.from);
-    const { envelope, bytes } = compose(message, { messageId, date: new Date() });
-    const size = bytes.byteLength;
-    if (size > maxMessageBytes) {
-      return stop(
-        failure(
-          'message-too-large',
-          `The message has ${size} bytes as transferred; ${maxMessageBytes} is the most.`,
+        send(
+          {
+            caller: c.get('caller'),
+            message: { json },
+            key: key === null ? null : { key, index },
+            deferred,
+            origin,
+          },
+          signal,
         ),
       );
-    }
-    const idempotency = key === null ? null : { ...key, fingerprint: await sha256(JSON.stringify(input)) };
-    const composeMs = performance.now() - start;
-
-    const submitted = await submit(
-      {
-        caller,
-        label: message.label,
-        envelope: { ...envelope, size, eightBit: false },
-        content: bytes,
-        idempotency,
-      },
-      signal,
-    );
-    const { outcome, replayed, quota, timing } = submitted;
-    log.info('message', {
-      requestId: c.get('requestId'),
-      id,
-      apiUser: caller.account.apiUser,
-      label: message.label,
-      size,
-      replayed,
-      milliseconds: Math.round(performance.now() - start),
-      ...factsOf(outcome),
+      if (all.some(({ result }) => isQueued(result))) honoured();
+      c.set('quotaState', leastRemaining(all));
+      if (all.every((sent) => sent.replayed)) c.header('Idempotent-Replayed', 'true');
+      return c.json(all.map((sent) => batchItem(c, sent)));
     });
-    return {
-      result:
-        outcome.delivery === 'accepted' ? receiptOf(outcome, { id, messageId, size, message }) : outcome,
-      replayed,
-      quota,
-      timing: { compose: composeMs, ...timing },
-    };
-  };
 }
 
-/** What the caller is told of an accepted message. */
-function receiptOf(
-  outcome: Accepted,
-  sent: { id: string; messageId: string; size: number; message: Message },
-): Receipt {
+/** Where this request came in. */
+export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddress'>): Origin => ({
+  requestId: c.get('requestId'),
+  door: 'http',
+  clientAddress: options.clientAddress(c),
+  startedAt: performance.now(),
+});
+
+/** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */
+function preferenceOf(c: Context): { readonly deferred: boolean; readonly honoured: () => void } {
+  const preferences = (c.req.header('Prefer') ?? '').split(',').map((one) => one.trim().toLowerCase());
+  const deferred = preferences.includes('respond-async');
   return {
-    id: sent.id,
-    messageId: sent.messageId,
-    queueId: outcome.queueId,
-    label: sent.message.label,
-    accepted: outcome.accepted,
-    rejected: outcome.rejected,
-    emailIds: outcome.emailIds,
-    size: sent.size,
-    embedded: sent.message.embedded,
-    response: outcome.reply.response,
+    deferred,
+    honoured: () => {
+      if (deferred) c.header('Preference-Applied', 'respond-async');
+    },
   };
 }
 
-function batchItem(c: Context, { result }: Answer) {
+const isQueued = (result: Sent['result']): result is OutboxRecord => 'state' in result;
+
+function batchItem(c: Context, { result }: Sent): BatchItem {
+  if (isQueued(result)) return { status: 202, message: stateOf(c, result) };
   if (!isFailure(result)) return { status: 200, receipt: result };
   const problem = problemOf(result, instanceOf(c));
   return { status: problem.status, problem };
-}
-
-function invalidMessage(errors: readonly FieldError[]): Failure {
-  const many = errors.length === 1 ? 'an error' : `${errors.length} errors`;
-  return failure('invalid-message', `The message has ${many}; nothing was sent.`, { errors });
-}
-
-/**
- * The id of a message, which makes its Message-ID. An idempotency key always makes the same one, so a
- * message that is sent again after a failure stays one message for whoever reads both.
- */
-async function messageIdentity(apiUser: string, key: MessageKey | null): Promise<string> {
-  if (key === null) return crypto.randomUUID();
-  return (await sha256(storeKey(apiUser, key))).slice(0, 32);
 }
 
 /**
@@ -224,7 +150,7 @@ async function eachOf<T, R>(
 }
 
 /** The state after the last draw of a batch: what was drawn last left the least. */
-function leastRemaining(answers: readonly Answer[]): QuotaState | null {
+function leastRemaining(answers: readonly Sent[]): QuotaState | null {
   const states = answers.flatMap((answer) => (answer.quota ? [answer.quota] : []));
   return states.reduce<QuotaState | null>(
     (least, state) => (least && least.remaining <= state.remaining ? least : state),

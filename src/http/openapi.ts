@@ -2,11 +2,20 @@
 
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { MessageSchema } from '../message/schema.ts';
-import { FAILURES, type FailureCode } from '../outcome.ts';
+import { OUTBOX_STATES } from '../outbox.ts';
+import { FAILURES, type FailureCode, failure } from '../outcome.ts';
 import { MOST_IN_BATCH } from './messages.ts';
-import { PROBLEM_TYPE } from './problem.ts';
+import { PROBLEM_TYPE, problemOf } from './problem.ts';
 import { CallsSchema } from './quota.ts';
-import { BatchSchema, ProblemSchema, QuotaSchema, ReadinessSchema, ReceiptSchema } from './responses.ts';
+import {
+  BatchSchema,
+  ProblemSchema,
+  QueuedListSchema,
+  QueuedSchema,
+  QuotaSchema,
+  ReadinessSchema,
+  ReceiptSchema,
+} from './responses.ts';
 
 const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
 
@@ -17,7 +26,13 @@ const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
 };
 
 /** Failures by status that an operation may answer with, beside those of every authenticated one. */
-const AUTHENTICATED: FailureCode[] = ['unauthorized', 'too-many-failed-logins', 'internal', 'overloaded'];
+const AUTHENTICATED: FailureCode[] = [
+  'unauthorized',
+  'too-many-failed-logins',
+  'internal',
+  'misconfigured',
+  'overloaded',
+];
 const SENDING: FailureCode[] = [
   ...AUTHENTICATED,
   'invalid-request',
@@ -38,7 +53,10 @@ const SENDING: FailureCode[] = [
   'quota-unavailable',
   'upstream-timeout',
   'outcome-unknown',
+  'store-unavailable',
+  'outbox-off',
 ];
+const OUTBOX: FailureCode[] = [...AUTHENTICATED, 'store-unavailable', 'outbox-off'];
 const BATCH: FailureCode[] = [
   ...AUTHENTICATED,
   'invalid-request',
@@ -46,7 +64,7 @@ const BATCH: FailureCode[] = [
   'unsupported-media-type',
   'invalid-message',
 ];
-const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal'];
+const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal', 'misconfigured'];
 const READING_QUOTA: FailureCode[] = [...AUTHENTICATED, 'quota-unavailable'];
 const DRAWING_QUOTA: FailureCode[] = [
   ...READING_QUOTA,
@@ -79,16 +97,9 @@ function problems(codes: readonly FailureCode[]) {
   );
 }
 
-const exampleOf = (code: FailureCode) => ({
-  type: `urn:postern:problem:${code}`,
-  title: FAILURES[code].title,
-  status: FAILURES[code].status,
-  detail: `${FAILURES[code].title}.`,
-  instance: '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
-  code,
-  delivery: code === 'outcome-unknown' || code === 'internal' ? 'unknown' : 'not-sent',
-  retryable: FAILURES[code].retryable,
-});
+/** By the function that answers, so that an example cannot differ from an answer. */
+const exampleOf = (code: FailureCode) =>
+  problemOf(failure(code, `${FAILURES[code].title}.`), '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55');
 
 const json = (schema: object, example: unknown) => ({
   'application/json': { schema, examples: { example: { value: example } } },
@@ -128,6 +139,23 @@ const RECEIPT_EXAMPLE = {
   size: 1234,
   embedded: 0,
   response: '250 #1426390015358_15_6484_8661.sc-10_10_127_51-inbound#Queued',
+  warnings: [],
+};
+
+const QUEUED_EXAMPLE = {
+  id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
+  state: 'queued',
+  createdAt: '2026-12-24T09:00:00.000Z',
+  sendAt: null,
+  attempts: [],
+  nextAttemptAt: '2026-12-24T09:00:00.000Z',
+};
+
+const ENDED_EXAMPLE = {
+  ...QUEUED_EXAMPLE,
+  state: 'accepted',
+  nextAttemptAt: null,
+  receipt: RECEIPT_EXAMPLE,
 };
 
 const QUOTA_EXAMPLE = { apiUser: 'ifaxin', limit: 20000, remaining: 19999, windowSeconds: 60, reset: 60 };
@@ -141,12 +169,36 @@ const idempotencyKey = {
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 
+const prefer = {
+  name: 'Prefer',
+  in: 'header',
+  required: false,
+  description: '`respond-async` (RFC 7240): put the message into the outbox; without one it is sent now.',
+  schema: { type: 'string' },
+  example: 'respond-async',
+};
+
 const string = { type: 'string' };
+
+const ENVELOPE_PARAMETERS = [
+  {
+    name: 'from',
+    in: 'query',
+    description: "Of a whole message: the envelope's sender, else Sender or From.",
+    schema: string,
+  },
+  {
+    name: 'to',
+    in: 'query',
+    description: "Of a whole message: the envelope's recipients, else those in To, Cc and Bcc.",
+    schema: { type: 'array', items: string },
+  },
+  { name: 'label', in: 'query', description: 'Of a whole message: its label.', schema: { type: 'integer' } },
+];
 const integer = { type: 'integer' };
 
 /** The API description of this deployment. */
-export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; maxMessageBytes: number }) {
-  const schemes = ['bearer', ...(basicAuth ? ['basic'] : [])];
+export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
   const health = { type: 'object', properties: { status: string }, required: ['status'] };
   return {
     openapi: '3.1.1',
@@ -158,7 +210,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    security: schemes.map((scheme) => ({ [scheme]: [] })),
+    security: [{ bearer: [] }, { basic: [] }],
     tags: [
       { name: 'messages', description: 'Send.' },
       { name: 'quota', description: 'The calls that an api_user has left.' },
@@ -169,16 +221,95 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
         post: {
           operationId: 'sendMessage',
           tags: ['messages'],
-          summary: 'Send one message',
-          parameters: [idempotencyKey],
-          requestBody: { required: true, content: json(ref('schemas', 'Message'), MESSAGE_EXAMPLE) },
+          summary: 'Send one message, now or later',
+          description:
+            'Without a preference it is sent now, and the answer is the receipt. With `Prefer: respond-async` or `sendAt` the outbox keeps it until its outcome is final.',
+          parameters: [idempotencyKey, prefer, ...ENVELOPE_PARAMETERS],
+          requestBody: {
+            required: true,
+            content: {
+              ...json(ref('schemas', 'Message'), MESSAGE_EXAMPLE),
+              'message/rfc822': {
+                schema: {
+                  type: 'string',
+                  format: 'binary',
+                  description: 'A whole message: it goes out as it is, without Bcc.',
+                },
+              },
+            },
+          },
           responses: {
             200: {
               description: 'Upstream accepted the message.',
               headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
               content: json(ref('schemas', 'Receipt'), RECEIPT_EXAMPLE),
             },
+            202: {
+              description: 'The outbox keeps the message until its outcome is final.',
+              headers: {
+                ...quotaHeaders,
+                Location: ref('headers', 'Location'),
+                'Preference-Applied': ref('headers', 'Preference-Applied'),
+                'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed'),
+              },
+              content: json(ref('schemas', 'QueuedMessage'), QUEUED_EXAMPLE),
+            },
             ...problems(SENDING),
+          },
+        },
+        get: {
+          operationId: 'listMessages',
+          tags: ['outbox'],
+          summary: "The caller's queued messages, newest first",
+          parameters: [
+            { name: 'state', in: 'query', schema: { type: 'string', enum: [...OUTBOX_STATES] } },
+            {
+              name: 'limit',
+              in: 'query',
+              schema: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+            },
+            { name: 'cursor', in: 'query', description: "A list's own.", schema: string },
+          ],
+          responses: {
+            200: {
+              description: 'One page.',
+              headers: quotaHeaders,
+              content: json(ref('schemas', 'QueuedList'), { messages: [ENDED_EXAMPLE], cursor: null }),
+            },
+            ...problems([...OUTBOX, 'invalid-request']),
+          },
+        },
+      },
+      '/v1/messages/{id}': {
+        parameters: [{ name: 'id', in: 'path', required: true, schema: string }],
+        get: {
+          operationId: 'readMessage',
+          tags: ['outbox'],
+          summary: 'The state of a queued message',
+          responses: {
+            200: {
+              description: 'The state.',
+              headers: quotaHeaders,
+              content: json(ref('schemas', 'QueuedMessage'), ENDED_EXAMPLE),
+            },
+            ...problems([...OUTBOX, 'not-found']),
+          },
+        },
+        delete: {
+          operationId: 'cancelMessage',
+          tags: ['outbox'],
+          summary: 'Cancel a message while it waits',
+          responses: {
+            200: {
+              description: 'It will not be sent.',
+              headers: quotaHeaders,
+              content: json(ref('schemas', 'QueuedMessage'), {
+                ...QUEUED_EXAMPLE,
+                state: 'cancelled',
+                nextAttemptAt: null,
+              }),
+            },
+            ...problems([...OUTBOX, 'not-found', 'not-cancellable']),
           },
         },
       },
@@ -188,7 +319,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
           tags: ['messages'],
           summary: `Send up to ${MOST_IN_BATCH} messages`,
           description: 'Each message is sent, drawn and answered on its own, in order.',
-          parameters: [idempotencyKey],
+          parameters: [idempotencyKey, prefer],
           requestBody: {
             required: true,
             content: json(
@@ -202,6 +333,7 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
               headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
               content: json(ref('schemas', 'BatchAnswer'), [
                 { status: 200, receipt: RECEIPT_EXAMPLE },
+                { status: 202, message: QUEUED_EXAMPLE },
                 { status: 422, problem: exampleOf('recipients-refused') },
               ]),
             },
@@ -293,9 +425,11 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A gateway token.' },
-        ...(basicAuth && {
-          basic: { type: 'http', scheme: 'basic', description: "The caller's own api_user and api_key." },
-        }),
+        basic: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'An api_user with a gateway token or, where BASIC_AUTH is on, its api_key.',
+        },
       },
       headers: {
         'RateLimit-Policy': {
@@ -306,12 +440,16 @@ export function openapi({ basicAuth, maxMessageBytes }: { basicAuth: boolean; ma
         RateLimit: { description: 'Calls left.', schema: string, example: '"apiuser";r=19999;t=60' },
         'Request-Id': { description: "The request's id, in the log too.", schema: string },
         'Retry-After': { description: 'Seconds.', schema: integer },
+        Location: { description: 'Where the state of the message is read.', schema: string },
+        'Preference-Applied': { description: '`respond-async`, where it was asked.', schema: string },
         'Idempotent-Replayed': { description: '`true`: nothing was sent now.', schema: { const: 'true' } },
       },
       schemas: {
         Message: schemaOf(MessageSchema),
         Calls: schemaOf(CallsSchema),
         Receipt: schemaOf(ReceiptSchema),
+        QueuedMessage: schemaOf(QueuedSchema),
+        QueuedList: schemaOf(QueuedListSchema),
         BatchAnswer: schemaOf(BatchSchema),
         Quota: schemaOf(QuotaSchema),
         Readiness: schemaOf(ReadinessSchema),

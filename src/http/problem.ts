@@ -1,7 +1,7 @@
 /** A failure as `application/problem+json` (RFC 9457). */
 
-import type { Context } from 'hono';
 import { type Failure, kindOf } from '../outcome.ts';
+import type { Context } from './context.ts';
 import type { Problem } from './responses.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -26,18 +26,18 @@ export function problemOf(failed: Failure, instance: string): Problem {
 
 export const instanceOf = (c: Context): string => `${c.req.path}#${c.get('requestId')}`;
 
-/** Answers with the problem document, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
+/** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
+const CHALLENGE = 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"';
+
+/** Answers with the problem document, or in the shape of the door that was asked, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
 export function respondProblem(c: Context, failed: Failure): Response {
-  const problem = problemOf(failed, instanceOf(c));
+  c.set('failed', failed);
   if (failed.retryAfterMs !== undefined) {
     c.header('Retry-After', String(Math.max(1, Math.ceil(failed.retryAfterMs / 1000))));
   }
-  if (failed.code === 'unauthorized') c.header('WWW-Authenticate', challenge(c));
+  if (failed.code === 'unauthorized') c.header('WWW-Authenticate', CHALLENGE);
+  const refuse = c.get('refuse');
+  if (refuse) return refuse(failed);
+  const problem = problemOf(failed, instanceOf(c));
   return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
 }
-
-/** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
-const challenge = (c: Context): string =>
-  c.get('basicAuth')
-    ? 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"'
-    : 'Bearer realm="postern"';

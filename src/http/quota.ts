@@ -7,10 +7,11 @@ import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
 import { addIssue, FieldErrors } from '../message/field-errors.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import type { Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
 import { readJson } from './request.ts';
-import type { QuotaAnswer } from './responses.ts';
+import type { QuotaBody } from './responses.ts';
 
 /** Calls that the caller is about to make to SendCloud without the gateway. */
 export const CallsSchema = v.strictObject(
@@ -25,13 +26,8 @@ export const CallsSchema = v.strictObject(
   'Give an object with a count.',
 );
 
-interface Variables {
-  caller: Caller;
-  quotaState: QuotaState | null;
-}
-
-export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variables: Variables }> {
-  const describe = (caller: Caller, state: QuotaState): QuotaAnswer => ({
+export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<Env> {
+  const describe = (caller: Caller, state: QuotaState): QuotaBody => ({
     apiUser: caller.account.apiUser,
     limit: state.limit,
     remaining: state.remaining,
@@ -39,7 +35,7 @@ export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variabl
     reset: resetSeconds(state, windowSeconds),
   });
 
-  return new Hono<{ Variables: Variables }>()
+  return new Hono<Env>()
     .get('/', async (c) => {
       const caller = c.get('caller');
       const state = await available(quota.peek(caller.account.apiUser, caller.account.quota));
@@ -48,7 +44,7 @@ export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<{ Variabl
       return c.json(describe(caller, state));
     })
     .post('/calls', async (c) => {
-      const body = await readJson(c);
+      const body = readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const caller = c.get('caller');
       const { apiUser, quota: limit } = caller.account;

@@ -1,8 +1,8 @@
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651). */
 
 import type { MiddlewareHandler } from 'hono';
-import type { Caller } from '../authenticate.ts';
 import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import type { Env } from './context.ts';
 
 /** Seconds until the whole limit is back, never more than the window that the policy names. */
 export const resetSeconds = (state: QuotaState, windowSeconds: number): number =>
@@ -13,10 +13,7 @@ export const resetSeconds = (state: QuotaState, windowSeconds: number): number =
  *
  * A handler that drew a call says what was left (`c.set('quotaState', …)`); for any other the store is asked.
  */
-export function rateLimit(
-  quota: Quota,
-  windowSeconds: number,
-): MiddlewareHandler<{ Variables: { caller: Caller; quotaState: QuotaState | null } }> {
+export function rateLimit(quota: Quota, windowSeconds: number): MiddlewareHandler<Env> {
   return async function rateLimit(c, next) {
     await next();
     const { apiUser, quota: limit } = c.get('caller').account;

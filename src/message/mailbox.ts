@@ -215,3 +215,15 @@ const DOMAIN_RULES: readonly (readonly [broken: RegExp, problem: string])[] = [
 const domainProblem = (domain: string): string =>
   DOMAIN_RULES.find(([broken]) => broken.test(domain))?.[1] ??
   'Give a domain name that DNS can hold: its labels are too long in punycode, or no host name (RFC 5890).';
+
+/** A local part, without its quotes, and a domain as one address for SMTP; null where they make none. */
+export function joinAddress(local: string, domain: string): string | null {
+  const parsed = finish({ name: null, local, domain }, '', '');
+  return 'mailbox' in parsed ? parsed.mailbox.address : null;
+}
+
+/** The address alone of a mailbox in a header field, where a name may be encoded (RFC 2047); null where it has none. */
+export function addressIn(mailbox: string, allowance: ParserAllowance): string | null {
+  const split = splitMailbox(mailbox, allowance);
+  return 'problem' in split ? null : joinAddress(split.local, split.domain);
+}

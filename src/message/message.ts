@@ -1,5 +1,6 @@
 /** A message that can be sent as it is: what `parse` makes and `compose` writes. */
 
+import type { FieldError } from '../outcome.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { PictureType } from './picture.ts';
 
@@ -34,8 +35,14 @@ export interface Message {
   readonly inlineImages: readonly InlineImage[];
   readonly attachments: readonly Attachment[];
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The caller's Message-ID with its angle brackets; null where the gateway makes one. */
+  readonly messageId: string | null;
+  /** Unix time in milliseconds before which it is not sent; null: at once. */
+  readonly sendAt: number | null;
   /** How many distinct pictures were made from data URIs. */
   readonly embedded: number;
+  /** What goes out and will not show everywhere. */
+  readonly warnings: readonly FieldError[];
 }
 
 /** `<id@domain>`, the Message-ID of a message from that sender (RFC 5322 section 3.6.4). */

@@ -31,6 +31,7 @@ import {
   type MessageInput,
   MessageSchema,
 } from './schema.ts';
+import { parseSendAt } from './send-at.ts';
 
 /** A message, or all that is wrong with it: at most 100 errors, at least one. */
 export type ParsedMessage = { readonly message: Message } | { readonly errors: readonly FieldError[] };
@@ -118,10 +119,13 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
     text,
     html: scanned === null ? html : scanned.html,
     label: resolveLabel(input.label, errors),
+    sendAt: resolveSendAt(input.sendAt, errors),
     inlineImages: scanned === null ? inlineImages : inlineImages.concat(scanned.embedded),
     attachments: resolveAttachments(input.attachments, errors),
     headers: resolveHeaders(input.headers, errors),
+    messageId: null,
     embedded: scanned === null ? 0 : scanned.embedded.length,
+    warnings: [],
   };
 }
 
@@ -181,6 +185,14 @@ function resolveLabel(label: number | string | undefined, errors: FieldErrors): 
   const id = Number(label);
   if (!Number.isSafeInteger(id)) errors.add('/label', `Give a label of at most ${Number.MAX_SAFE_INTEGER}.`);
   return id;
+}
+
+function resolveSendAt(value: string | undefined, errors: FieldErrors): number | null {
+  if (typeof value !== 'string' || errors.at('/sendAt')) return null;
+  const time = parseSendAt(value);
+  if (typeof time === 'number') return time;
+  errors.add('/sendAt', time.problem);
+  return null;
 }
 
 function resolveBytes(base64: string, pointer: string, errors: FieldErrors): Buffer | null {

@@ -149,6 +149,16 @@ export const MessageSchema = v.pipe(
           v.examples([31337]),
         ),
       ),
+      sendAt: v.optional(
+        v.pipe(
+          v.string('Give the time as a string.'),
+          v.maxLength(50, 'Give a time like "2026-12-24T18:00:00Z".'),
+          v.description(
+            'When to send it (RFC 3339), at most 30 days ahead. The answer is 202, and the outbox keeps it.',
+          ),
+          v.examples(['2026-12-24T18:00:00+08:00']),
+        ),
+      ),
       inlineImages: v.optional(
         v.pipe(
           v.array(InlineImageSchema, unlessNull('Give a list of inline images.')),

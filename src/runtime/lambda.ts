@@ -3,10 +3,10 @@
 import type { Hono } from 'hono';
 import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
 import { ConfigError, parseConfig } from '../config.ts';
-import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { createDeliverer } from '../deliver.ts';
+import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../relay/pool.ts';
-import { createDeadline, type Deadline } from './deadline.ts';
+import { Pool } from '../relay/pool.ts';
 import { createGateway } from './gateway.ts';
 import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
@@ -49,36 +49,31 @@ function open(environment: Environment): Handler {
 function openGateway(environment: Environment): Handler {
   const config = parseConfig(environment, DEFAULTS);
   const log = createLog(config.logLevel, writeLog);
-  const pool = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
-  const deadline = createDeadline();
   const { app } = createGateway(config, {
     ...stores,
-    deliverer: within(deadline, createDeliverer({ relay: pool, quota: stores.quota })),
+    deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
     ready: async () => {
       const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    outbox: null,
+    // Never longer than the invocation's own time.
+    deadlineMs: (c) =>
+      Math.min(config.deadlineMs, lambdaContext(c).getRemainingTimeInMillis() - ANSWERING_MS),
   });
   // Only a function with an extension is told of its end.
   process.once('SIGTERM', () => void pool.close().then(() => process.exit()));
 
-  const answer = handle(app as unknown as Hono);
-  return (event, context) => {
-    const left = context.getRemainingTimeInMillis() - ANSWERING_MS;
-    return deadline.run(Math.min(config.deadlineMs, left), () => answer(event, context));
-  };
+  return handle(app as unknown as Hono);
 }
 
-/** By the invocation's own time, which never ends later than a submission's and may end sooner. */
-function within({ remainingMs }: Deadline, deliverer: Deliverer): Deliverer {
-  return {
-    deliver: (delivery) => deliverer.deliver(delivery, AbortSignal.timeout(remainingMs())),
-    verify: (login) => deliverer.verify(login, AbortSignal.timeout(remainingMs())),
-  };
-}
+/** What the adapter binds of the invocation. */
+const lambdaContext = (c: Context): LambdaContext =>
+  (c.env as { lambdaContext: LambdaContext }).lambdaContext;
 
 /** Past the console, to which Lambda would add a level of its own. */
 function writeLog(line: string): void {

@@ -8,7 +8,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Config, ConfigError, namesNoAccount, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
@@ -55,7 +55,7 @@ export async function start(
   const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
   const log = createLog(config.logLevel, writeLog);
 
-  const pool = createPool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const deliverer = createDeliverer({ relay: pool, quota: stores.quota });
   const gateway = createGateway(config, {
@@ -67,6 +67,8 @@ export async function start(
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    outbox: null,
+    deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
   if (sandbox) app.route('/sandbox', sandbox.routes);

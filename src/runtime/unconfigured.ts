@@ -12,11 +12,8 @@ export function unconfigured({ problems }: ConfigError, writeLog: (line: string)
   return new Hono().all('*', (c) => {
     const requestId = crypto.randomUUID();
     log.error('unconfigured', { requestId, problems });
-    const failed = failure(
-      'internal',
-      'The gateway is not set up; its log lists the settings that are wrong.',
-    );
-    const problem = problemOf({ ...failed, delivery: 'not-sent' }, `${c.req.path}#${requestId}`);
+    const failed = failure('misconfigured', 'The log of the gateway lists the settings that are wrong.');
+    const problem = problemOf(failed, `${c.req.path}#${requestId}`);
     c.header('Request-Id', requestId);
     return c.body(JSON.stringify(problem), 500, { 'Content-Type': PROBLEM_TYPE });
   });

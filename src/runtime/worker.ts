@@ -5,11 +5,10 @@ import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createRemoteDeliverer } from './cloudflare/delivery.ts';
 import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
 import { createWorkerStores } from './cloudflare/stores.ts';
-import { createDeadline } from './deadline.ts';
 import { createGateway } from './gateway.ts';
 import { unconfigured } from './unconfigured.ts';
 
@@ -46,14 +45,12 @@ function openGateway(env: Environment): Fetch {
   const config = readSettings(env);
   const log = createLog(config.logLevel, console.log);
   const stores = createWorkerStores(config, env, log);
-  const deadline = createDeadline();
   const { connections } = config.smtp;
   const deliverer = env.DELIVERY
     ? createRemoteDeliverer({
         ...config,
         connections,
         objects: env.DELIVERY,
-        remainingMs: deadline.remainingMs,
         log,
       })
     : createSingleDeliverer(config, stores.quota);
@@ -66,8 +63,10 @@ function openGateway(env: Environment): Fetch {
       return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
     },
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
+    outbox: null,
+    deadlineMs: () => config.deadlineMs,
   });
-  return (request, bindings, ctx) => deadline.run(config.deadlineMs, () => app.fetch(request, bindings, ctx));
+  return (request, bindings, ctx) => app.fetch(request, bindings, ctx);
 }
 
 /** Without the Durable Object: a connection for each message, since a Worker's sockets end with its request. */
@@ -89,4 +88,4 @@ function createSingleDeliverer(config: WorkerConfig, quota: Quota): Deliverer {
 
 /** Lives as long as one request: what is idle when it ends is closed, not kept. */
 const createRelay = ({ smtp, deadlineMs }: WorkerConfig) =>
-  createPool({ ...smtp, upstream: smtp, idleMs: deadlineMs });
+  new Pool({ ...smtp, upstream: smtp, idleMs: deadlineMs });

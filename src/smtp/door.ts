@@ -14,9 +14,9 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
-import { firstOf } from '../abort.ts';
 import { policyFailure } from '../account.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import { firstOf } from '../deadline.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
 import { parseLoginName } from '../sendcloud.ts';
@@ -166,7 +166,12 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     if (authzid && authcid && authzid !== authcid) {
       return failure('unauthorized', 'Nobody may act for another api_user.');
     }
-    const caller = await authenticator.login(name.apiUser, password ?? '', address);
+    const caller = await authenticator.login(
+      name.apiUser,
+      password ?? '',
+      address,
+      AbortSignal.timeout(deadlineMs),
+    );
     return isFailure(caller) ? caller : { caller, label: name.label };
   }
 
@@ -176,17 +181,10 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
     callback: (error: Error | null, text?: string) => void,
   ): Promise<void> {
     sending.add(session);
-    const start = performance.now();
     const incoming = new Incoming(stream, maxMessageBytes);
     const outcome = await forward(incoming, session).catch(internal);
     const { flaw } = incoming;
     const reply = outcome === flaw?.failure ? flaw.reply : replyOf(outcome);
-    const { caller, label } = session.user as Sender;
-    logOutcome(outcome, {
-      apiUser: caller.account.apiUser,
-      label,
-      milliseconds: Math.round(performance.now() - start),
-    });
 
     const arrived = await incoming.discard(discardMs);
     sending.delete(session);
@@ -218,22 +216,21 @@ export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
         },
         content: incoming,
         idempotency: null,
+        facts: {
+          origin: {
+            requestId: crypto.randomUUID(),
+            door: 'smtp',
+            clientAddress: session.remoteAddress,
+            startedAt: performance.now(),
+          },
+          id: null,
+          composeMs: 0,
+        },
+        flaw: () => incoming.flaw?.failure ?? null,
       },
       firstOf(AbortSignal.timeout(deadlineMs), incoming.flawed),
     );
-    // To upstream a flawed message was one that broke off.
-    return outcome.delivery === 'not-sent' && incoming.flaw ? incoming.flaw.failure : outcome;
-  }
-
-  function logOutcome(outcome: Outcome, facts: Record<string, unknown>): void {
-    const all = { door: 'smtp', ...facts };
-    if (outcome.delivery === 'accepted') {
-      const { queueId, rejected } = outcome;
-      log.info('message', { ...all, outcome: 'accepted', queueId });
-      if (rejected.length > 0) log.warn('recipients refused', { ...all, queueId, rejected });
-    } else {
-      log.info('message', { ...all, outcome: outcome.code, queueId: null, detail: outcome.detail });
-    }
+    return outcome;
   }
 
   function internal(error: unknown): Failure {

@@ -470,7 +470,7 @@ export function gatewayContract(runtime: Runtime): void {
       expect(response.status).toBe(500);
       expect(response.headers.get('Content-Type')).toBe('application/problem+json');
       const problem = await response.text();
-      expect(JSON.parse(problem)).toMatchObject({ code: 'internal', delivery: 'not-sent' });
+      expect(JSON.parse(problem)).toMatchObject({ code: 'misconfigured', delivery: 'not-sent' });
       expect(problem).not.toContain('SMTP_PORTS');
       await expect.poll(() => unconfigured.output()).toMatch(/SMTP_PORTS.*QUOTA_LIMIT/s);
     } finally {

@@ -1,24 +1,30 @@
-/** What a batch does to those who are not in it. */
+/** What a batch does to other requests. */
 
 import { Hono } from 'hono';
 import { expect, test } from 'vitest';
+import type { Env } from '../../src/http/context.ts';
 import { messageRoutes } from '../../src/http/messages.ts';
-import { createLog } from '../../src/log.ts';
+import { createSend } from '../../src/send.ts';
 
 test('every item starts in a turn of its own, also where none waits for anything', async () => {
-  const never = () => {
+  const submit = () => {
     throw new Error('No message of this batch is valid.');
   };
-  const app = new Hono().route(
-    '/',
-    messageRoutes({
-      submit: never,
-      compose: never,
-      deadlineMs: 10_000,
-      maxMessageBytes: 1000,
-      log: createLog('silent'),
-    }),
-  );
+  const app = new Hono<Env>()
+    .use(async (c, next) => {
+      const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 10 };
+      c.set('caller', { account, ownKey: false });
+      c.set('body', new Uint8Array(await c.req.arrayBuffer()));
+      await next();
+    })
+    .route(
+      '/',
+      messageRoutes({
+        send: createSend({ submit, enqueue: null, maxMessageBytes: 1000, emit: () => {} }),
+        deadlineMs: () => 10_000,
+        clientAddress: () => '',
+      }),
+    );
   let turns = 0;
   const count = () => {
     turns += 1;

@@ -15,15 +15,15 @@ const basic = (user: string, key: string) => ({
 });
 
 describe.concurrent('the door', () => {
-  it('answers problem documents to what nobody takes', async () => {
+  it('answers problem documents to unmatched requests', async () => {
     await using postern = await startPostern();
     const lost = await postern.request('/v2/messages');
     expect(lost.status).toBe(404);
     expect(lost.headers.get('Content-Type')).toBe('application/problem+json');
     expect(await json(lost)).toMatchObject({ code: 'not-found', status: 404 });
     for (const [path, method, allow] of [
-      ['/v1/messages', 'GET', 'POST'],
-      ['/v1/messages/batch', 'DELETE', 'POST'],
+      ['/v1/messages', 'PUT', 'POST, GET, HEAD'],
+      ['/v1/messages/batch', 'PUT', 'POST, GET, HEAD, DELETE'],
       ['/v1/quota', 'PUT', 'GET, HEAD'],
       ['/healthz', 'POST', 'GET, HEAD'],
     ] as const) {
@@ -91,9 +91,22 @@ describe.concurrent('the door', () => {
     ]) {
       const response = await postern.send(MESSAGE, { Authorization });
       expect(response.status).toBe(401);
-      expect(response.headers.get('WWW-Authenticate')).toBe('Bearer realm="postern"');
+      expect(response.headers.get('WWW-Authenticate')).toBe(
+        'Bearer realm="postern", Basic realm="postern", charset="UTF-8"',
+      );
       expect(response.headers.get('RateLimit')).toBeNull();
     }
+  });
+
+  it('takes a token as the password of its api_user, and of no other', async () => {
+    await using postern = await startPostern();
+    expect((await postern.send(MESSAGE, basic('IFAXIN', TOKEN))).status).toBe(200);
+    expect((await postern.send(MESSAGE, basic('other', TOKEN))).status).toBe(401);
+    const wrong = await json(await postern.send(MESSAGE, basic('ifaxin', 'the-key')));
+    expect(wrong).toMatchObject({
+      code: 'unauthorized',
+      detail: expect.stringContaining('BASIC_AUTH is off'),
+    });
   });
 
   it("takes a caller's own api_key where upstream's login proves it, and draws on its own quota", async () => {

@@ -2,6 +2,7 @@
 
 import type { DurableObjectNamespace } from 'cloudflare:workers';
 import { expect, test, vi } from 'vitest';
+import { deadlineIn } from '../../src/deadline.ts';
 import type { Delivered, Delivery } from '../../src/deliver.ts';
 import { createLog } from '../../src/log.ts';
 import type { RemoteDelivery } from '../../src/runtime/cloudflare/bindings.ts';
@@ -16,7 +17,7 @@ const DELIVERY: Delivery = {
   content: new Uint8Array(1),
 };
 const DELIVERED = { outcome: { delivery: 'not-sent' } } as Delivered;
-const signal = new AbortController().signal;
+const signal = deadlineIn(60_000);
 
 /** A deliverer whose objects do `work`, and the names of those it asked. */
 function remote(work: () => Promise<Delivered>) {
@@ -29,8 +30,7 @@ function remote(work: () => Promise<Delivered>) {
       return { deliver: work, verify: async () => work().then(() => null) };
     },
   };
-  const remainingMs = () => 1000;
-  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, remainingMs, log });
+  const deliverer = createRemoteDeliverer({ objects, shards: 3, connections: 2, log });
   return { deliverer, asked, lines };
 }
 

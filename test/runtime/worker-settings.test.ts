@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { ConfigError } from '../../src/config.ts';
 import { readSettings } from '../../src/runtime/cloudflare/settings.ts';
 
-vi.mock('cloudflare:workers', () => ({ DurableObject: class {} }));
+vi.mock('cloudflare:workers', () => ({ DurableObject: class {}, waitUntil: () => {} }));
 
 const problemsOf = (environment: Record<string, unknown>): readonly string[] => {
   try {
@@ -43,4 +43,20 @@ test('variables of wrangler.toml may be numbers and arrays, and bindings are no 
     PORT: { get: 1 },
   });
   expect(config.accounts).toMatchObject([{ apiUser: 'u', quota: 7 }]);
+});
+
+test('a request is kept running until it is answered, whether its client waits or not', async () => {
+  const { default: worker } = await import('../../src/runtime/worker.ts');
+  const kept: Promise<unknown>[] = [];
+  const ctx = {
+    waitUntil: (promise: Promise<unknown>) => void kept.push(promise),
+    passThroughOnException: () => {},
+    props: {},
+  };
+  const answer = await worker.fetch(
+    new Request('https://postern.example/healthz'),
+    { BASIC_AUTH: 'on' },
+    ctx,
+  );
+  expect(await Promise.all(kept)).toEqual([answer]);
 });

@@ -15,7 +15,7 @@ export interface Bindings {
   readonly IDEMPOTENCY?: DurableObjectNamespace<RemoteKey>;
 }
 
-/** A `Deliverer` on the other side of a call: an AbortSignal cannot travel, the time that is left can. */
+/** A `Deliverer` on the other side of a call: an AbortSignal cannot travel, the time that it leaves can. */
 export interface RemoteDelivery {
   deliver(delivery: Delivery, remainingMs: number): Promise<Delivered>;
   verify(login: Login, remainingMs: number): Promise<Failure | null>;

@@ -5,11 +5,12 @@
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import type { Login } from '../../account.ts';
-import { createDeliverer, type Delivered, type Deliverer, type Delivery } from '../../deliver.ts';
+import { deadlineIn, remainingMs } from '../../deadline.ts';
+import { createDeliverer, type Delivered, type Deliverer, type Delivery, NO_TIME } from '../../deliver.ts';
 import { sha256 } from '../../digest.ts';
 import { createLog, type Log } from '../../log.ts';
 import { type Failure, failure } from '../../outcome.ts';
-import { createPool } from '../../relay/pool.ts';
+import { Pool } from '../../relay/pool.ts';
 import { formatLoginName } from '../../sendcloud.ts';
 import type { RemoteDelivery } from './bindings.ts';
 import { type Environment, readSettings } from './settings.ts';
@@ -26,16 +27,16 @@ export class DeliveryObject extends DurableObject<Environment> implements Remote
     super(ctx, env);
     const config = readSettings(env);
     const { quota } = createWorkerStores(config, env, createLog(config.logLevel, console.log));
-    const relay = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+    const relay = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
     this.#deliverer = createDeliverer({ relay, quota });
   }
 
   deliver(delivery: Delivery, remainingMs: number): Promise<Delivered> {
-    return this.#deliverer.deliver(delivery, AbortSignal.timeout(remainingMs));
+    return this.#deliverer.deliver(delivery, deadlineIn(remainingMs));
   }
 
   verify(login: Login, remainingMs: number): Promise<Failure | null> {
-    return this.#deliverer.verify(login, AbortSignal.timeout(remainingMs));
+    return this.#deliverer.verify(login, deadlineIn(remainingMs));
   }
 }
 
@@ -45,18 +46,15 @@ export class DeliveryObject extends DurableObject<Environment> implements Remote
  * The first shard for a login is random in each isolate, so that many isolates use all of them, and the next one
  * is taken only while as many messages are on their way to it from here as it has connections: what comes one
  * after the other meets a warm one.
- *
- * @param remainingMs - what the running request has left
  */
 export function createRemoteDeliverer(options: {
   objects: DurableObjectNamespace<RemoteDelivery>;
   shards: number;
   /** Most connections per login and object. */
   connections: number;
-  remainingMs: () => number;
   log: Log;
 }): Deliverer {
-  const { objects, shards, connections, remainingMs, log } = options;
+  const { objects, shards, connections, log } = options;
   /** Messages on their way to each object. */
   const inFlight = new Map<string, number>();
   let home: number | null = null;
@@ -85,17 +83,17 @@ export function createRemoteDeliverer(options: {
   };
 
   return {
-    async deliver(delivery) {
+    async deliver(delivery, signal) {
       // Not within `try`: a bug there would read as a lost object.
-      const left = remainingMs();
+      const left = remainingMs(signal);
       try {
         return await withObject(delivery.login, (object) => object.deliver(delivery, left));
       } catch (error) {
-        return { outcome: lostFailure(error as ObjectError, log), quota: null, timing: NO_TIME };
+        return { outcome: lostFailure(error as ObjectError, log), quota: null, timing: NO_TIME, attempts: 1 };
       }
     },
-    async verify(login) {
-      const left = remainingMs();
+    async verify(login, signal) {
+      const left = remainingMs(signal);
       try {
         return await withObject(login, (object) => object.verify(login, left));
       } catch (error) {
@@ -106,8 +104,6 @@ export function createRemoteDeliverer(options: {
     },
   };
 }
-
-const NO_TIME = { lease: 0, draw: 0, send: 0 };
 
 /** Cloudflare's marks on an error of a call to an object. */
 interface ObjectError extends Error {

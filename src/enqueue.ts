@@ -1,0 +1,100 @@
+/** The use case beside `submit` for what need not go at once: sender policy → idempotency → outbox. */
+
+import { policyFailure } from './account.ts';
+import { type Idempotency, type IdempotencyState, IdempotencyUnavailable, storeKey } from './idempotency.ts';
+import type { NewEntry, Outbox, OutboxRecord, SentFacts } from './outbox.ts';
+import { type Failure, failure, isFailure } from './outcome.ts';
+import { canonicalApiUser } from './sendcloud.ts';
+import { keyFailure, type Submission } from './submit.ts';
+
+export interface Enqueued {
+  readonly record: OutboxRecord;
+  /** The key had put it there before. */
+  readonly replayed: boolean;
+}
+
+/** @param id - what the caller will know the message by */
+export type Enqueue = (
+  submission: Submission & { readonly content: Uint8Array },
+  entry: { readonly id: string; readonly facts: SentFacts; readonly sendAt: number | null },
+) => Promise<Enqueued | Failure>;
+
+/** How long a key is busy while its message is put: a put that takes longer has failed. */
+const PUTTING_MS = 30_000;
+
+/** @param wake - runs after each put, so that a worker looks for what is due */
+export function createEnqueue(options: {
+  outbox: Outbox;
+  idempotency: Idempotency;
+  wake: (apiUser: string) => void;
+}): Enqueue {
+  const { outbox, idempotency, wake } = options;
+
+  return async function enqueue(submission, { id, facts, sendAt }) {
+    const { caller, label, envelope, content, idempotency: key } = submission;
+    const forbidden = policyFailure(caller.account, envelope.from, label);
+    if (forbidden) return forbidden;
+    const apiUser = canonicalApiUser(caller.account.apiUser);
+    const entry: NewEntry = {
+      id,
+      apiUser,
+      apiKey: caller.ownKey ? caller.account.apiKey : null,
+      envelope,
+      content,
+      facts,
+      sendAt,
+      key: key && { key: storeKey(apiUser, key), fingerprint: key.fingerprint },
+    };
+    if (!entry.key) return put(entry);
+
+    const found = await begin(entry.key);
+    if (!found) return unavailable();
+    if (found.state === 'replay') return known(apiUser, found.record);
+    // A key whose owner vanished while it put the message has sent nothing: the outbox knows whether it is there.
+    if (found.state !== 'fresh' && found.state !== 'lost') return keyFailure(found);
+    const enqueued = await put(entry);
+    if (found.state === 'fresh') {
+      if (isFailure(enqueued)) await idempotency.release(entry.key.key, found.token);
+      else await idempotency.finish(entry.key.key, found.token, enqueued.record.id);
+    }
+    return enqueued;
+  };
+
+  function begin({ key, fingerprint }: NonNullable<NewEntry['key']>): Promise<IdempotencyState | null> {
+    return idempotency.begin(key, fingerprint, PUTTING_MS).catch((error: unknown) => {
+      if (error instanceof IdempotencyUnavailable) return null;
+      throw error;
+    });
+  }
+
+  async function put(entry: NewEntry): Promise<Enqueued | Failure> {
+    const done = await outbox.put(entry);
+    switch (done.state) {
+      case 'mismatch':
+        return keyFailure(done);
+      case 'full':
+        return failure('store-unavailable', 'The outbox is full; the message was not kept.', {
+          retryAfterMs: done.retryAfterMs,
+        });
+      case 'put':
+        wake(entry.apiUser);
+        return known(entry.apiUser, done.id, false);
+      case 'known':
+        return known(entry.apiUser, done.id);
+    }
+  }
+
+  async function known(apiUser: string, id: string, replayed = true): Promise<Enqueued | Failure> {
+    const record = await outbox.read(apiUser, id);
+    if (record) return { record, replayed };
+    return failure(
+      'not-found',
+      'The message of this Idempotency-Key ended, and its state is no longer kept.',
+    );
+  }
+}
+
+const unavailable = (): Failure =>
+  failure('store-unavailable', 'The store of idempotency keys does not answer; nothing was kept.', {
+    retryAfterMs: 1000,
+  });

@@ -1,0 +1,50 @@
+/** Doors of other shapes, mounted: the same credentials, bodies and deadlines as for our own. */
+
+import { Hono } from 'hono';
+import type { Adapter, AdapterRequest, AdapterResponse } from '../adapter.ts';
+import { deadlineIn } from '../deadline.ts';
+import { authenticate } from './auth.ts';
+import { type BodyOptions, readBody, readStrangersBody } from './body.ts';
+import type { Context, Env } from './context.ts';
+import { type MessagesOptions, originOf } from './messages.ts';
+
+type AdapterOptions = Parameters<typeof authenticate>[0] &
+  BodyOptions &
+  Pick<MessagesOptions, 'clientAddress'>;
+
+export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<Env> {
+  const routes = new Hono<Env>();
+  routes.use(async function shapeFailures(c, next) {
+    c.set('refuse', (failed) => respond(c, adapter.refuse(failed)));
+    await next();
+  });
+
+  const requestOf = (c: Context): AdapterRequest => {
+    const url = new URL(c.req.url);
+    return {
+      method: c.req.method,
+      path: c.req.path.slice(c.req.path.indexOf(adapter.prefix) + adapter.prefix.length),
+      query: url.searchParams,
+      header: (name) => c.req.header(name) ?? null,
+      body: c.get('body') ?? new Uint8Array(0),
+      origin: originOf(c, options),
+      signal: deadlineIn(options.deadlineMs(c)),
+    };
+  };
+
+  if (adapter.credentials === 'header') {
+    return routes
+      .use(authenticate(options))
+      .use(readBody(options))
+      .all('*', async (c) => respond(c, await adapter.handle(requestOf(c), c.get('caller'))));
+  }
+  return routes
+    .use(readStrangersBody(options))
+    .all('*', async (c) => respond(c, await adapter.handle(requestOf(c))));
+}
+
+function respond(c: Context, { status, headers, body }: AdapterResponse): Response {
+  for (const [name, value] of Object.entries(headers ?? {})) c.header(name, value);
+  if (body === null) return c.body(null, status as 204);
+  return typeof body === 'string' ? c.body(body, status as 200) : c.json(body, status as 200);
+}

@@ -1,0 +1,23 @@
+/** What the middlewares and handlers of a request hand on to each other. */
+
+import type { Context as HonoContext } from 'hono';
+import type { Caller } from '../authenticate.ts';
+import type { Failure } from '../outcome.ts';
+import type { QuotaState } from '../quota.ts';
+
+export interface Env {
+  Variables: {
+    requestId: string;
+    caller: Caller;
+    /** What was sent, decoded; unset where nothing was read. */
+    body: Uint8Array;
+    /** What a handler's draw left; unset where none was made. */
+    quotaState: QuotaState | null;
+    /** Answers a failure in another shape than a problem document. */
+    refuse: ((failed: Failure) => Response) | undefined;
+    /** What was answered, for the request's log line. */
+    failed: Failure;
+  };
+}
+
+export type Context = HonoContext<Env>;

@@ -1,0 +1,191 @@
+/**
+ * A whole message as its author wrote it (message/rfc822): it goes out byte for byte, but for Bcc, which is taken out.
+ *
+ * The envelope is the caller's, or else that of the header section (RFC 5322 section 3.6).
+ */
+
+import type { Account } from '../account.ts';
+import type { FieldError } from '../outcome.ts';
+import { type Failure, failure } from '../outcome.ts';
+import { MAX_RECIPIENTS } from '../sendcloud.ts';
+import { FieldErrors } from './field-errors.ts';
+import {
+  addressesIn,
+  HeaderEnd,
+  type HeaderField,
+  type HeaderSection,
+  headerProblem,
+  MAX_LINE,
+  parseHeaderSection,
+  withoutFields,
+} from './header-section.ts';
+import { parseMailbox, parserAllowance } from './mailbox.ts';
+
+export interface WholeInput {
+  readonly bytes: Uint8Array;
+  /** The envelope's, each a mailbox; null and empty take it from the header section. */
+  readonly from: string | null;
+  readonly to: readonly string[];
+  /** Digits; null without a label. */
+  readonly label: string | null;
+}
+
+export interface WholeMessage {
+  readonly envelope: { readonly from: string; readonly to: readonly string[] };
+  readonly bytes: Uint8Array;
+  readonly eightBit: boolean;
+  readonly label: number | null;
+  /** Null where the message has none. */
+  readonly messageId: string | null;
+  readonly warnings: readonly FieldError[];
+}
+
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** Of to, cc and bcc, which are one list in an envelope. */
+const MOST_RECIPIENTS = 3 * MAX_RECIPIENTS;
+
+/** Reads a whole message; everything wrong with it in one failure. */
+export function parseWhole(input: WholeInput, account: Account): WholeMessage | Failure {
+  const errors = new FieldErrors();
+  const bytes = withCrlf(input.bytes, errors);
+  const headerBytes = headerOf(bytes);
+  if (headerBytes === null) {
+    errors.add('', 'Shorten the header section: it has more than any mail has.');
+    return invalid(errors);
+  }
+  const section = parseHeaderSection(headerBytes);
+  if (!section.fields.some(({ name }) => name !== ''))
+    errors.add('', 'Give a message with a header section (RFC 5322).');
+  const label = labelOf(input.label, errors);
+  const from = senderOf(input, section, errors);
+  const to = recipientsOf(input, section, errors);
+  if (errors.list.length > 0) return invalid(errors);
+
+  const problem = headerProblem(section, account);
+  if (problem) return problem.failure;
+  const header = withoutFields(headerBytes, section, ['bcc', 'resent-bcc']);
+  const whole = header === headerBytes ? bytes : Buffer.concat([header, bytes.subarray(headerBytes.length)]);
+  return {
+    envelope: { from, to },
+    bytes: whole,
+    eightBit: whole.some((byte) => byte >= 0x80),
+    label,
+    messageId: section.fields.find(({ name }) => name === 'message-id')?.value ?? null,
+    warnings: warningsOf(whole),
+  };
+}
+
+const invalid = ({ list }: FieldErrors): Failure =>
+  failure(
+    'invalid-message',
+    `The message has ${list.length === 1 ? 'an error' : `${list.length} errors`}; nothing was sent.`,
+    {
+      errors: list,
+    },
+  );
+
+/** Files on Unix end their lines in LF: where all do, there is one reading. A mixture may be read in two ways. */
+function withCrlf(bytes: Uint8Array, errors: FieldErrors): Uint8Array {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (buffer.includes(0)) errors.add('', 'Remove the NUL characters.');
+  const text = buffer.includes(CR)
+    ? buffer
+    : Buffer.from(buffer.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
+  if (hasLoneLineEnd(text)) {
+    errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
+  }
+  const isEnded = text.at(-1) === LF;
+  return isEnded ? text : Buffer.concat([text, Buffer.from('\r\n')]);
+}
+
+function hasLoneLineEnd(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at - 1] !== CR) return true;
+  }
+  for (let at = bytes.indexOf(CR); at !== -1; at = bytes.indexOf(CR, at + 1)) {
+    if (bytes[at + 1] !== LF) return true;
+  }
+  return false;
+}
+
+/** The header section with the empty line behind it; null where it is too long. */
+function headerOf(bytes: Uint8Array): Uint8Array | null {
+  const end = new HeaderEnd();
+  const length = end.find(bytes);
+  if (length !== null) return bytes.subarray(0, length);
+  return end.isTooLong ? null : bytes;
+}
+
+function labelOf(label: string | null, errors: FieldErrors): number | null {
+  if (label === null) return null;
+  const id = Number(label);
+  if (/^[1-9]\d{0,15}$/.test(label) && Number.isSafeInteger(id)) return id;
+  errors.add('/label', 'Give the label as a positive whole number.');
+  return null;
+}
+
+/** The envelope's sender: Sender where the message has one, since From may be several (RFC 5322 section 3.6.2). */
+function senderOf(input: WholeInput, section: HeaderSection, errors: FieldErrors): string {
+  if (input.from !== null) return addressOf(input.from, '/from', errors);
+  const field = ['sender', 'from']
+    .map((name) => section.fields.find((one) => one.name === name))
+    .find((one) => one !== undefined);
+  const [address] = field ? (addressesIn(field, parserAllowance()) ?? []) : [];
+  if (address !== undefined) return address;
+  errors.add('/from', 'Give the sender as ?from=…, or a From field with an address.');
+  return '';
+}
+
+const RECIPIENT_FIELDS = ['to', 'cc', 'bcc'];
+
+/** Each mailbox once, whatever the case it is written in. */
+function recipientsOf(input: WholeInput, section: HeaderSection, errors: FieldErrors): string[] {
+  const all =
+    input.to.length > 0
+      ? input.to.slice(0, MOST_RECIPIENTS + 1).map((one) => addressOf(one, '/to', errors))
+      : section.fields
+          .filter(({ name }) => RECIPIENT_FIELDS.includes(name))
+          .flatMap((field) => listed(field, errors));
+  if (all.length > MOST_RECIPIENTS) errors.add('/to', `List at most ${MOST_RECIPIENTS} recipients.`);
+  const seen = new Set<string>();
+  const unique = all.filter((address) => {
+    const isNew = !seen.has(address.toLowerCase());
+    seen.add(address.toLowerCase());
+    return isNew;
+  });
+  if (unique.length === 0 && !errors.at('/to')) {
+    errors.add('/to', 'Give the recipients as ?to=…, or in the fields To, Cc and Bcc.');
+  }
+  return unique;
+}
+
+function listed(field: HeaderField, errors: FieldErrors): readonly string[] {
+  // An empty group, as "undisclosed-recipients:;" is one.
+  if (/^[^:]*:\s*;$/.test(field.value)) return [];
+  const addresses = addressesIn(field, parserAllowance());
+  if (addresses === null) {
+    errors.add('/to', `Give the recipients as ?to=…: the ${field.name} field is no plain list of addresses.`);
+  }
+  return addresses ?? [];
+}
+
+function addressOf(mailbox: string, pointer: string, errors: FieldErrors): string {
+  const parsed = parseMailbox(mailbox);
+  if ('mailbox' in parsed) return parsed.mailbox.address;
+  errors.add(pointer, parsed.problem);
+  return '';
+}
+
+function warningsOf(bytes: Uint8Array): FieldError[] {
+  let start = 0;
+  for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
+    if (end - 1 - start > MAX_LINE) {
+      const message = `A line has more than ${MAX_LINE} bytes; servers on the way may break it up.`;
+      return [{ pointer: '', message }];
+    }
+    start = end + 1;
+  }
+  return [];
+}

@@ -1,0 +1,227 @@
+/** The way of a message, whatever door it came through: parse → compose → identity → submit or enqueue. */
+
+import type { Caller } from './authenticate.ts';
+import { NO_TIME, type Timing } from './deliver.ts';
+import { sha256 } from './digest.ts';
+import type { Enqueue } from './enqueue.ts';
+import { type MessageKey, storeKey } from './idempotency.ts';
+import { compose } from './message/compose.ts';
+import { messageIdFor } from './message/message.ts';
+import { parseMessage } from './message/parse.ts';
+import { parseWhole, type WholeInput } from './message/whole.ts';
+import { type Emit, messageEvent, type Origin } from './message-event.ts';
+import type { OutboxRecord, SentFacts } from './outbox.ts';
+import {
+  type Accepted,
+  type Failure,
+  type FieldError,
+  failure,
+  isFailure,
+  type Rejection,
+} from './outcome.ts';
+import type { QuotaState } from './quota.ts';
+import type { Submission, Submit, Submitted } from './submit.ts';
+
+/** Any JSON value, or a whole message. */
+export type MessageSource = { readonly json: unknown } | { readonly whole: WholeInput };
+
+export interface SendRequest {
+  readonly caller: Caller;
+  /** What is wrong with it is answered. */
+  readonly message: MessageSource;
+  readonly key: MessageKey | null;
+  /** The caller need not wait for the outcome: into the outbox, where there is one. */
+  readonly deferred: boolean;
+  readonly origin: Origin;
+}
+
+/** What the caller of an accepted message is answered. */
+export interface Receipt {
+  readonly id: string;
+  /** The Message-ID header; null where a whole message has none. */
+  readonly messageId: string | null;
+  /** SendCloud's id of the message; null where its reply carries none. */
+  readonly queueId: string | null;
+  readonly label: number | null;
+  readonly accepted: readonly string[];
+  readonly rejected: readonly Rejection[];
+  /** SendCloud's e-mail id of each accepted recipient, by address. */
+  readonly emailIds: Readonly<Record<string, string>>;
+  /** Bytes as transferred. */
+  readonly size: number;
+  /** Pictures made from data URIs. */
+  readonly embedded: number;
+  /** Upstream's final reply. */
+  readonly response: string;
+  /** What was sent and will not show everywhere. */
+  readonly warnings: readonly FieldError[];
+}
+
+export interface Sent {
+  /** The state of a message that went into the outbox. */
+  readonly result: Receipt | OutboxRecord | Failure;
+  readonly replayed: boolean;
+  readonly quota: QuotaState | null;
+  readonly timing: Timing & { readonly compose: number };
+}
+
+export type Send = (request: SendRequest, signal: AbortSignal) => Promise<Sent>;
+
+/** A message ready to be submitted, and what its receipt tells of it. */
+interface Prepared {
+  readonly submission: Submission & { readonly content: Uint8Array };
+  readonly id: string;
+  readonly facts: SentFacts;
+  readonly sendAt: number | null;
+  /** It goes into the outbox. */
+  readonly queued: boolean;
+}
+
+export function createSend(options: {
+  submit: Submit;
+  /** Null where there is no outbox. */
+  enqueue: Enqueue | null;
+  maxMessageBytes: number;
+  emit: Emit;
+}): Send {
+  const { submit, enqueue, maxMessageBytes, emit } = options;
+
+  return async function send(request, signal) {
+    const start = performance.now();
+    const prepared = await prepare(request, signal, start);
+    if (isFailure(prepared)) return refused(request, prepared, performance.now() - start);
+    if (prepared.queued) return queue(request, prepared);
+    const submitted = await submit(prepared.submission, signal);
+    const { outcome, replayed, quota, timing } = submitted;
+    return {
+      result: outcome.delivery === 'accepted' ? receiptOf(outcome, prepared) : outcome,
+      replayed,
+      quota,
+      timing: { compose: prepared.submission.facts.composeMs, ...timing },
+    };
+  };
+
+  async function prepare(
+    { caller, message: source, key, deferred, origin }: SendRequest,
+    signal: AbortSignal,
+    start: number,
+  ): Promise<Prepared | Failure> {
+    if (signal.aborted)
+      return failure('upstream-timeout', 'The deadline had passed before this message began.');
+    const id = await messageIdentity(caller.account.apiUser, key);
+    const draft = 'whole' in source ? draftOfWhole(source.whole, caller) : draftOf(source.json, id);
+    if (isFailure(draft)) return draft;
+    const { envelope, bytes, eightBit, label, sendAt, ...sent } = draft;
+    const size = bytes.byteLength;
+    if (size > maxMessageBytes) {
+      const detail = `The message has ${size} bytes as transferred; at most ${maxMessageBytes} are allowed.`;
+      return failure('message-too-large', detail);
+    }
+    // A preference may be passed over (RFC 7240 section 2); a time may not.
+    const queued = sendAt !== null || (deferred && enqueue !== null);
+    const submission = {
+      caller,
+      label,
+      envelope: { ...envelope, size, eightBit },
+      content: bytes,
+      idempotency: key && { ...key, fingerprint: await fingerprintOf(source, queued) },
+      facts: { origin, id, composeMs: performance.now() - start },
+    };
+    return { submission, id, facts: { ...sent, label, size }, sendAt, queued };
+  }
+
+  async function queue(request: SendRequest, { submission, ...entry }: Prepared): Promise<Sent> {
+    const { composeMs } = submission.facts;
+    if (!enqueue) {
+      const detail = 'This gateway keeps no outbox (OUTBOX is off), so it cannot send at a later time.';
+      return refused(request, failure('outbox-off', detail), composeMs);
+    }
+    const enqueued = await enqueue(submission, entry);
+    if (isFailure(enqueued)) return refused(request, enqueued, composeMs);
+    const { record, replayed } = enqueued;
+    const { envelope, caller } = submission;
+    const { label, size } = entry.facts;
+    const facts = { ...submission.facts, label, size, recipients: envelope.to.length };
+    const end = { outcome: 'queued', replayed, timing: NO_TIME, attempts: 0 } as const;
+    emit(messageEvent({ ...facts, apiUser: caller.account.apiUser }, end));
+    return { result: record, replayed, quota: null, timing: { compose: composeMs, ...NO_TIME } };
+  }
+
+  /** What never reaches `submit` ends with the same event. */
+  function refused({ caller, origin }: SendRequest, failed: Failure, composeMs: number): Sent {
+    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs };
+    const submitted: Submitted = {
+      outcome: failed,
+      replayed: false,
+      quota: null,
+      timing: NO_TIME,
+      attempts: 0,
+    };
+    emit(messageEvent({ ...facts, apiUser: caller.account.apiUser }, submitted));
+    return { result: failed, replayed: false, quota: null, timing: { compose: composeMs, ...NO_TIME } };
+  }
+}
+
+/** The receipt of a message that upstream accepted. */
+export const receiptOf = (
+  outcome: Accepted,
+  { id, facts }: { readonly id: string; readonly facts: SentFacts },
+): Receipt => ({
+  id,
+  messageId: facts.messageId,
+  queueId: outcome.queueId,
+  label: facts.label,
+  accepted: outcome.accepted,
+  rejected: outcome.rejected,
+  emailIds: outcome.emailIds,
+  size: facts.size,
+  embedded: facts.embedded,
+  response: outcome.reply.response,
+  warnings: facts.warnings,
+});
+
+/** A request for now and one for later are two: neither gets the other's answer, nor is sent besides it. */
+function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> {
+  const text =
+    'json' in source
+      ? JSON.stringify(source.json)
+      : JSON.stringify({ ...source.whole, bytes: Buffer.from(source.whole.bytes).toString('latin1') });
+  return sha256((queued ? 'queued ' : '') + text);
+}
+
+/** What a source makes: an envelope, its bytes, and what a receipt tells of them. */
+interface Draft extends Omit<SentFacts, 'size'> {
+  readonly envelope: { readonly from: string; readonly to: readonly string[] };
+  readonly bytes: Uint8Array;
+  readonly eightBit: boolean;
+  readonly sendAt: number | null;
+}
+
+function draftOf(json: unknown, id: string): Draft | Failure {
+  const parsed = parseMessage(json);
+  if ('errors' in parsed) return invalidMessage(parsed.errors);
+  const { message } = parsed;
+  const { label, embedded, warnings, sendAt } = message;
+  const messageId = message.messageId ?? messageIdFor(id, message.from);
+  const { envelope, bytes } = compose(message, { messageId, date: new Date() });
+  return { envelope, bytes, eightBit: false, label, messageId, embedded, warnings, sendAt };
+}
+
+function draftOfWhole(input: WholeInput, { account }: Caller): Draft | Failure {
+  const whole = parseWhole(input, account);
+  return isFailure(whole) ? whole : { ...whole, embedded: 0, sendAt: null };
+}
+
+function invalidMessage(errors: readonly FieldError[]): Failure {
+  const many = errors.length === 1 ? 'an error' : `${errors.length} errors`;
+  return failure('invalid-message', `The message has ${many}; nothing was sent.`, { errors });
+}
+
+/**
+ * The id of a message, which makes its Message-ID. An idempotency key always makes the same one, so a message
+ * that is sent again after a failure is one message to every reader.
+ */
+async function messageIdentity(apiUser: string, key: MessageKey | null): Promise<string> {
+  if (key === null) return crypto.randomUUID();
+  return (await sha256(storeKey(apiUser, key))).slice(0, 32);
+}

@@ -1,0 +1,150 @@
+/** `POST /v1/messages` with a whole message (message/rfc822): what goes out is what came in. */
+
+import { describe, expect, it } from 'vitest';
+import { type Running, startPostern, TOKEN } from '../support/postern.ts';
+
+const crlf = (text: string): string => text.replaceAll('\n', '\r\n');
+
+const MESSAGE = crlf(`From: Support <support@ifaxin.com>
+To: Ben <ben@ifaxin.com>, "Ann, the other" <ann@ifaxin.com>
+Cc: BEN@ifaxin.com
+Bcc: secret@ifaxin.com,
+ another@ifaxin.com
+Subject: =?utf-8?B?w7w=?=
+Message-ID: <order-1@ifaxin.com>
+X-Odd:   spaces   stay
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+.A line with a dot, and a tail of blanks  
+.
+ünïcode
+`);
+
+const post = (postern: Running, message: string | Buffer, query = '', headers: Record<string, string> = {}) =>
+  fetch(`${postern.url}/v1/messages${query}`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'message/rfc822', ...headers },
+    body: message as string,
+  });
+
+const taken = (postern: Running) => postern.upstream.taken[0];
+const text = (postern: Running) => Buffer.from(taken(postern)?.message ?? '').toString('utf8');
+
+describe.concurrent('a whole message', () => {
+  it('goes out byte for byte, without Bcc; its envelope is that of its header section', async () => {
+    await using postern = await startPostern();
+    const response = await post(postern, MESSAGE, '?label=31337');
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({
+      messageId: '<order-1@ifaxin.com>',
+      label: 31337,
+      accepted: ['ben@ifaxin.com', 'ann@ifaxin.com', 'secret@ifaxin.com', 'another@ifaxin.com'],
+      embedded: 0,
+      warnings: [],
+    });
+    expect(text(postern)).toBe(MESSAGE.replace(/Bcc:[^\n]*\n [^\n]*\n/, ''));
+    expect(taken(postern)).toMatchObject({ from: 'support@ifaxin.com' });
+  });
+
+  it('goes where the query says', async () => {
+    await using postern = await startPostern();
+    const query = '?from=bounce%40ifaxin.com&to=a%40ifaxin.com,b%40ifaxin.com&to=C%40ifaxin.com';
+    const response = await post(postern, MESSAGE, query);
+    expect(await response.json()).toMatchObject({
+      accepted: ['a@ifaxin.com', 'b@ifaxin.com', 'C@ifaxin.com'],
+    });
+    expect(taken(postern)).toMatchObject({ from: 'bounce@ifaxin.com' });
+  });
+
+  it('with the line ends of Unix gets those of mail; a mixture is refused', async () => {
+    await using postern = await startPostern();
+    expect((await post(postern, MESSAGE.replaceAll('\r\n', '\n'))).status).toBe(200);
+    expect(text(postern)).toBe(MESSAGE.replace(/Bcc:[^\n]*\n [^\n]*\n/, ''));
+    for (const mixed of [MESSAGE.replace('\r\n.\r\n', '\n.\r\n'), MESSAGE.replace('\r\n.\r\n', '\r.\r\n')]) {
+      const response = await post(postern, mixed);
+      expect(await response.json()).toMatchObject({
+        code: 'invalid-message',
+        errors: [{ pointer: '', message: expect.stringContaining('CRLF') }],
+      });
+    }
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it.each([
+    ['no recipients', 'From: a@ifaxin.com\r\nTo: undisclosed-recipients:;\r\n\r\nx\r\n', '', '/to'],
+    ['no sender', 'To: ben@ifaxin.com\r\n\r\nx\r\n', '', '/from'],
+    ['a list that is none', 'From: a@ifaxin.com\r\nTo: <ben@ifaxin.com\r\n\r\nx\r\n', '', '/to'],
+    ['a wrong address in the query', MESSAGE, '?to=ben', '/to'],
+    ['a wrong label', MESSAGE, '?label=0', '/label'],
+    ['a NUL', MESSAGE.replace('stay', '\0'), '', ''],
+    ['no header section', '\r\nHello\r\n', '?from=a%40ifaxin.com&to=b%40ifaxin.com', ''],
+  ])('with %s is refused by name', async (_, message, query, pointer) => {
+    await using postern = await startPostern();
+    const response = await post(postern, message, query);
+    expect(response.status).toBe(422);
+    const { code, errors } = (await response.json()) as { code: string; errors: { pointer: string }[] };
+    expect(code).toBe('invalid-message');
+    expect(errors.map((error) => error.pointer)).toContain(pointer);
+    expect(await postern.drawn()).toBe(0);
+  });
+
+  it('with another parameter is refused', async () => {
+    await using postern = await startPostern();
+    expect(await (await post(postern, MESSAGE, '?subject=x')).json()).toMatchObject({
+      code: 'invalid-request',
+    });
+  });
+
+  it('is held to the sender policy, in its envelope and in its header section', async () => {
+    await using postern = await startPostern({
+      SENDCLOUD_API_USER: '',
+      SENDCLOUD_API_KEY: '',
+      GATEWAY_TOKENS: '',
+      ACCOUNTS: JSON.stringify([
+        { apiUser: 'ifaxin', apiKey: 'the-key', tokens: [TOKEN], from: ['ifaxin.com'] },
+      ]),
+    });
+    expect((await post(postern, MESSAGE)).status).toBe(200);
+    const forged = MESSAGE.replace('Support <support@ifaxin.com>', 'CEO <ceo@bank.example>');
+    for (const [message, query] of [
+      [forged, '?from=support%40ifaxin.com'],
+      [MESSAGE, '?from=ceo%40bank.example'],
+      [`From: ceo@bank.example\r\n${MESSAGE}`, '?from=support%40ifaxin.com'],
+      [`Sender: ceo@bank.example\r\n${MESSAGE}`, '?from=support%40ifaxin.com'],
+    ] as const) {
+      const response = await post(postern, message, query);
+      expect(response.status, message.slice(0, 60)).toBe(403);
+      expect(await response.json()).toMatchObject({ code: 'forbidden-sender' });
+    }
+  });
+
+  it('cannot replace its recipients', async () => {
+    await using postern = await startPostern();
+    const response = await post(postern, `X-SMTPAPI: eyJ0byI6W119\r\n${MESSAGE}`);
+    expect(await response.json()).toMatchObject({ code: 'invalid-message' });
+    expect(postern.upstream.taken).toHaveLength(0);
+  });
+
+  it('is sent once under its key', async () => {
+    await using postern = await startPostern();
+    const key = { 'Idempotency-Key': 'order-1' };
+    const [first, again, other] = [
+      await post(postern, MESSAGE, '', key),
+      await post(postern, MESSAGE, '', key),
+      await post(postern, MESSAGE.replace('stay', 'go'), '', key),
+    ];
+    expect([first.status, again.status, other.status]).toEqual([200, 200, 422]);
+    expect(again.headers.get('Idempotent-Replayed')).toBe('true');
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  it('with a long line goes out with a warning', async () => {
+    await using postern = await startPostern();
+    const response = await post(postern, `${MESSAGE}${'x'.repeat(1500)}\r\n`);
+    expect(await response.json()).toMatchObject({
+      warnings: [{ pointer: '', message: expect.stringContaining('998') }],
+    });
+    expect(text(postern)).toContain('x'.repeat(1500));
+  });
+});

@@ -6,7 +6,7 @@ import type { FailureCode, Outcome, Rejection, SmtpReply } from './outcome.ts';
 /** Where a message came in. */
 export interface Origin {
   readonly requestId: string;
-  readonly door: 'http' | 'smtp';
+  readonly door: 'http' | 'smtp' | 'outbox';
   readonly clientAddress: string;
   /** By `performance.now()`. */
   readonly startedAt: number;

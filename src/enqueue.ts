@@ -2,7 +2,7 @@
 
 import { policyFailure } from './account.ts';
 import { type Idempotency, type IdempotencyState, storeKey } from './idempotency.ts';
-import type { NewEntry, Outbox, OutboxRecord, SentFacts } from './outbox.ts';
+import type { NewEntry, OutboxDoor, OutboxRecord, Put, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
 import { StoreUnavailable } from './store.ts';
@@ -25,7 +25,7 @@ const PUTTING_MS = 30_000;
 
 /** @param wake - runs after each put, so that a worker looks for what is due */
 export function createEnqueue(options: {
-  outbox: Outbox;
+  outbox: Pick<OutboxDoor, 'put' | 'read'>;
   idempotency: Idempotency;
   wake: (apiUser: string) => void;
 }): Enqueue {
@@ -75,7 +75,13 @@ export function createEnqueue(options: {
   }
 
   async function put(entry: NewEntry): Promise<Enqueued | Failure> {
-    const done = await outbox.put(entry);
+    let done: Put;
+    try {
+      done = await outbox.put(entry);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return outboxAway();
+      throw error;
+    }
     switch (done.state) {
       case 'mismatch':
         return keyFailure(done);
@@ -85,21 +91,44 @@ export function createEnqueue(options: {
         });
       case 'put':
         wake(entry.apiUser);
-        return known(entry.apiUser, done.id, false);
+        // Not read back: from here on the message is safe, and a store that goes away must not say otherwise.
+        return { record: newRecord(entry), replayed: false };
       case 'known':
         return known(entry.apiUser, done.id);
     }
   }
 
-  async function known(apiUser: string, id: string, replayed = true): Promise<Enqueued | Failure> {
+  async function known(apiUser: string, id: string): Promise<Enqueued | Failure> {
     const record = await outbox.read(apiUser, id);
-    if (record) return { record, replayed };
+    if (record) return { record, replayed: true };
     return failure(
       'not-found',
       'The message of this Idempotency-Key ended, and its state is no longer kept.',
     );
   }
 }
+
+function newRecord({ id, apiUser, sendAt, facts }: NewEntry): OutboxRecord {
+  const createdAt = Date.now();
+  const nextAttemptAt = Math.max(createdAt, sendAt ?? 0);
+  return {
+    id,
+    apiUser,
+    state: 'queued',
+    createdAt,
+    sendAt,
+    attempts: [],
+    nextAttemptAt,
+    facts,
+    outcome: null,
+  };
+}
+
+/** The outbox cannot be read or written. */
+export const outboxAway = (): Failure =>
+  failure('store-unavailable', 'The outbox does not answer; nothing was kept or changed.', {
+    retryAfterMs: 5000,
+  });
 
 const unavailable = (): Failure =>
   failure('store-unavailable', 'The store of idempotency keys does not answer; nothing was kept.', {

@@ -37,7 +37,11 @@ export function createConsumer(options: {
   return async ({ Records: records }, invocation) => {
     const handled = await Promise.allSettled(
       records.map(async ({ body }) => {
-        const claim = await outbox.claimWoken(body, invocation.getRemainingTimeInMillis() + LEASE_MARGIN_MS);
+        const claim = await outbox.claimWoken(
+          body,
+          invocation.getRemainingTimeInMillis() + LEASE_MARGIN_MS,
+          new Map(),
+        );
         if (!claim) return;
         const left = invocation.getRemainingTimeInMillis() - SETTLING_MS;
         await attempt(claim, AbortSignal.timeout(Math.max(0, Math.min(deadlineMs, left))));

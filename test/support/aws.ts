@@ -42,6 +42,8 @@ export interface TestAws {
   hold: (what: string) => Promise<void> | null;
   /** The queues' own view of their messages. */
   messages(queueUrl: string): Promise<QueueView>;
+  /** Puts a message into a queue, past the gateway. */
+  send(queueUrl: string, body: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -163,6 +165,9 @@ export async function startAws({ maxReceiveCount = 5 } = {}): Promise<TestAws> {
       const name = url.slice(url.lastIndexOf('/') + 1);
       const view = (await inject('GET', `/_fauxqs/queues/${name}`, {}, '')).json() as { messages: QueueView };
       return view.messages;
+    },
+    async send(url, body) {
+      await sqs('SendMessage', { QueueUrl: url, MessageBody: body });
     },
     async close() {
       server.close();

@@ -15,8 +15,10 @@ import { LAMBDA_BUILD } from './lambda-build.ts';
 /** As uploaded: a Worker gzipped, a function zipped. */
 const CEILING_BYTES = 130_000;
 
-/** The SMTP door and the sandbox are Node's; neither may be in a bundle. */
-const FORBIDDEN = /^src\/(?:smtp|sandbox)\/|node_modules\/(?:smtp-server|selfsigned)\//;
+/** The SMTP door, the metrics and the sandbox are Node's, and so is what only they need. */
+const { optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
+const NODES_ALONE = ['smtp-server', ...Object.keys(optionalDependencies)];
+const FORBIDDEN = new RegExp(`^src/(?:smtp|sandbox|metrics)/|node_modules/(?:${NODES_ALONE.join('|')})/`);
 
 /** The functions of serverless.yml. */
 const FUNCTIONS = { gateway: 'src/runtime/lambda.ts', outbox: 'src/runtime/lambda-outbox.ts' };

@@ -1,12 +1,27 @@
-import type { BuildOptions } from 'esbuild';
-import withoutMimeTypes from './without-mime-types.ts';
+/** How a function is bundled: by serverless.yml (`custom.esbuild.config`), and by what looks into the bundle. */
 
-/** How serverless.yml has a function bundled, for who wants to look inside or to run it elsewhere. */
+import type { BuildOptions } from 'esbuild';
+import { withoutMimeTypes } from './without-mime-types.ts';
+
 export const LAMBDA_BUILD = {
   bundle: true,
   minify: true,
   format: 'esm',
   platform: 'node',
   target: 'node24',
-  plugins: withoutMimeTypes,
-} as const satisfies BuildOptions;
+  plugins: [withoutMimeTypes],
+} satisfies BuildOptions;
+
+const serverlessEsbuild = () => ({
+  ...LAMBDA_BUILD,
+  outputFileExtension: '.mjs',
+  // Everything goes into the bundle: no node_modules are packed.
+  exclude: [],
+  external: [],
+  // A rebuild ends the function amid its requests.
+  watch: { pattern: [] },
+  outputWorkFolder: process.env.POSTERN_BUILD_FOLDER || '.esbuild',
+});
+
+// What `require` gives to serverless-esbuild.
+export { serverlessEsbuild as 'module.exports' };

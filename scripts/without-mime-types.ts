@@ -1,15 +1,13 @@
-/** For serverless-esbuild, what `[alias]` in wrangler.toml does for wrangler: see `src/message/no-mime-types.ts`. */
+/** For esbuild, what `[alias]` in wrangler.toml does for wrangler: see `src/message/no-mime-types.ts`. */
 
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'esbuild';
 
 const replacement = fileURLToPath(new URL('../src/message/no-mime-types.ts', import.meta.url));
 
-const withoutMimeTypes: Plugin = {
+export const withoutMimeTypes: Plugin = {
   name: 'without-mime-types',
   setup(build) {
     build.onResolve({ filter: /^\.\/mime-types\.js$/ }, () => ({ path: replacement }));
   },
 };
-
-export default [withoutMimeTypes];

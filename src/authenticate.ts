@@ -31,6 +31,12 @@ export interface Authenticator {
   login(apiUser: string, password: string, address: string, signal: AbortSignal): Promise<Caller | Failure>;
 }
 
+/** With accounts that may change while it runs. */
+export interface UpdatableAuthenticator extends Authenticator {
+  /** Replaces the accounts, from the next request on. */
+  update(accounts: readonly ConfiguredAccount[]): void;
+}
+
 /** A proven api_key is not asked about again for this long; upstream still checks it at every login. */
 const PROOF_MS = 5 * 60 * 1000;
 
@@ -52,12 +58,13 @@ export function createAuthenticator(options: {
   /** Where guesses of an api_user are counted for all instances. */
   quota: Quota;
   verify: Deliverer['verify'];
-}): Authenticator {
-  const { accounts, basicAuth, quota } = options;
+}): UpdatableAuthenticator {
+  const { basicAuth, quota } = options;
+  let { accounts } = options;
   const failedLogins = new FailedLogins(quota);
   /** By digest of api_user and api_key, oldest first; a login in progress is shared. */
   const proofs = new Map<string, Proof>();
-  const findToken = tokenFinder(accounts);
+  let findToken = tokenFinder(accounts);
 
   return {
     async token(token, address) {
@@ -82,6 +89,11 @@ export function createAuthenticator(options: {
         'unauthorized',
         'This is no token of this api_user; its api_key is not accepted (BASIC_AUTH is off).',
       );
+    },
+
+    update(updated) {
+      accounts = updated;
+      findToken = tokenFinder(updated);
     },
   };
 

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot';
 import type { Account } from './account.ts';
+import { type Network, parseNetwork } from './client-address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import {
   canonicalApiUser,
@@ -39,25 +40,51 @@ export interface Config {
     readonly onError: 'local' | 'refuse';
   };
   readonly redis: { readonly url: string; readonly token: string } | null;
-  /** Where the outbox is in S3 and SQS; null where it is not. */
-  readonly aws: {
-    readonly bucket: string;
-    readonly queueUrl: string;
-    readonly region: string;
-    readonly accessKeyId: string;
-    readonly secretAccessKey: string;
-    readonly sessionToken: string | null;
-    /** Instead of AWS's own. */
-    readonly endpoints: { readonly s3: string | null; readonly sqs: string | null };
-  } | null;
   readonly corsOrigins: readonly string[];
+  /** Where Node's doors listen; null for every address of the machine. */
+  readonly host: string | null;
   readonly port: number;
+  /** Whose word for a client's address is believed. */
+  readonly trustedProxies: readonly Network[];
+  /** The bearer token of `GET /metrics`; null where there is no such route. */
+  readonly metricsToken: string | null;
+  /** Null where messages are sent at once or not at all. */
+  readonly outbox: OutboxSettings | null;
   readonly smtpDoor: {
-    readonly port: number;
+    /** With STARTTLS; null where that is not open. */
+    readonly port: number | null;
+    /** With TLS from the first byte (RFC 8314); null where that is not open. */
+    readonly tlsPort: number | null;
     /** PEM files; only the sandbox, which has a certificate of its own, can do without. */
     readonly files: { readonly cert: string; readonly key: string } | null;
   } | null;
   readonly logLevel: LogLevel;
+}
+
+export interface AwsSettings {
+  readonly bucket: string;
+  readonly queueUrl: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | null;
+  /** Instead of AWS's own. */
+  readonly endpoints: { readonly s3: string | null; readonly sqs: string | null };
+}
+
+export interface OutboxSettings {
+  /** The database's file on Node; `on` where the runtime brings its own store. */
+  readonly location: string;
+  /** Where S3 and SQS hold it instead. */
+  readonly aws: AwsSettings | null;
+  /** The share of the window that queued messages leave to those sent at once, from 0 to 1. */
+  readonly reserve: number;
+  /** How long the state of a message is kept after its end. */
+  readonly keepMs: number;
+  /** How long a message is tried. */
+  readonly giveUpMs: number;
+  /** The most that may wait. */
+  readonly maxBytes: number;
 }
 
 /** The settings are wrong; `problems` has a line for each, by the variable's name. */
@@ -74,6 +101,7 @@ export class ConfigError extends Error {
 export interface Defaults {
   readonly connections: number;
   readonly ports: string;
+  readonly outbox: string;
 }
 
 const ACCOUNT_SETTINGS = [
@@ -86,13 +114,31 @@ const ACCOUNT_SETTINGS = [
 
 const AWS_OUTBOX = ['OUTBOX_BUCKET', 'OUTBOX_QUEUE_URL'] as const;
 
-const NOBODY = 'nobody could send without a token, unless BASIC_AUTH is on';
+/** Each may be in a file instead, which `<NAME>_FILE` names: what Docker, systemd and Kubernetes mount. */
+const SECRETS = [
+  'SENDCLOUD_API_KEY',
+  'GATEWAY_TOKENS',
+  'ACCOUNTS',
+  'UPSTASH_REDIS_REST_TOKEN',
+  'METRICS_TOKEN',
+] as const;
+
+const NO_TOKEN = 'without a token no one could send, unless BASIC_AUTH is on';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The text of a file; throws what the file system throws. */
+export type ReadFile = (path: string) => string;
+
 /** True where no setting says who may send: then, outside production, Node starts its sandbox. */
 export const namesNoAccount = (environment: Environment): boolean =>
-  ACCOUNT_SETTINGS.every((name) => !environment[name]);
+  ACCOUNT_SETTINGS.every((name) => !isSet(environment, name));
+
+/** By itself or by its file. */
+const isSet = (environment: Environment, name: string): boolean =>
+  Boolean(environment[name] || (isSecret(name) && environment[`${name}_FILE`]));
+
+const isSecret = (name: string): boolean => (SECRETS as readonly string[]).includes(name);
 
 /** Digits only: `Number('')`, `1e9` and `0x10` are no limits that somebody meant. */
 const wholeNumber = (least: number, most: number) =>
@@ -135,6 +181,13 @@ const token = v.pipe(
   ),
   v.transform((text) => (text.startsWith('sha256:') ? text.toLowerCase() : text)),
 );
+const metricsToken = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?!sha256:)[A-Za-z0-9._~+/-]{16,}=*$/,
+    'expected a bearer token of 16 or more of A-Z a-z 0-9 . _ ~ + / -',
+  ),
+);
 /** An address or a domain; compared in lower case. */
 const sender = v.pipe(
   v.string('expected a string'),
@@ -153,6 +206,17 @@ function isHost(text: string): boolean {
   // It reads 1.2.3 as 1.2.0.3, which nobody meant.
   return labels.test(text) && URL.parse(`http://${text}`)?.hostname === text.toLowerCase();
 }
+
+/** In plain decimals. */
+const share = (most: number) =>
+  v.pipe(
+    v.string(),
+    v.check(
+      (text) => /^(?:\d|\d?\.\d{1,6})$/.test(text) && Number(text) <= most,
+      `expected a share from 0 to ${most}, such as 0.1`,
+    ),
+    v.transform(Number),
+  );
 
 const wholeJson = (least: number, most: number, expected: string) =>
   v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
@@ -218,6 +282,16 @@ const url = v.pipe(
   v.check((text) => URL.canParse(text) && /^https?:/.test(text), 'expected an http(s) URL'),
 );
 
+const network = v.pipe(
+  v.string(),
+  v.rawTransform<string, Network>(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseNetwork(dataset.value);
+    if (parsed !== null) return parsed;
+    addIssue({ message: 'expected IP addresses or networks such as 10.0.0.0/8' });
+    return NEVER;
+  }),
+);
+
 const settings = (defaults: Defaults) =>
   v.object({
     SENDCLOUD_API_USER: v.optional(apiUser),
@@ -248,8 +322,20 @@ const settings = (defaults: Defaults) =>
     AWS_ENDPOINT_URL_S3: v.optional(url),
     AWS_ENDPOINT_URL_SQS: v.optional(url),
     CORS_ORIGINS: v.optional(list(origin), ''),
+    HOST: v.optional(host('expected a host name or an IP address')),
     PORT: v.optional(wholeNumber(0, 65535), '8080'),
+    TRUSTED_PROXIES: v.optional(list(network), ''),
+    METRICS_TOKEN: v.optional(metricsToken),
+    OUTBOX: v.optional(
+      defaults.outbox === 'on' ? v.picklist(['on', 'off'], 'expected on or off') : v.string(),
+      defaults.outbox,
+    ),
+    OUTBOX_RESERVE: v.optional(share(0.9), '0.1'),
+    OUTBOX_KEEP_DAYS: v.optional(wholeNumber(1, 365), '7'),
+    OUTBOX_GIVE_UP_HOURS: v.optional(wholeNumber(1, 720), '24'),
+    OUTBOX_MAX_BYTES: v.optional(wholeNumber(1_000_000, 1_000_000_000_000), '1000000000'),
     SMTP_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
+    SMTPS_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
     SMTP_DOOR_CERT: v.optional(v.string()),
     SMTP_DOOR_KEY: v.optional(v.string()),
     LOG_LEVEL: v.optional(v.picklist(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), 'info'),
@@ -258,17 +344,24 @@ const settings = (defaults: Defaults) =>
 type Settings = v.InferOutput<ReturnType<typeof settings>>;
 
 /**
- * Reads the settings (design: "Settings"). An empty variable counts as unset.
+ * Reads the settings (README: "Settings"). An empty variable counts as unset.
  *
+ * @param readFile - for the secrets that are in files; null where the runtime has none
  * @throws {ConfigError} with every wrong setting, by name, and what was expected; never its value,
  *   which may be a secret
  */
-export function parseConfig(environment: Environment, defaults: Defaults): Config {
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+export function parseConfig(
+  environment: Environment,
+  defaults: Defaults,
+  readFile: ReadFile | null = null,
+): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+  const { secrets, problems } = secretsInFiles(given, readFile);
+  const set: Record<string, string | undefined> = { ...given, ...secrets };
   // serverless.yml always names them, and serverless offline does not know what they are.
   if (set.OUTBOX === 'off') for (const name of AWS_OUTBOX) delete set[name];
   const parsed = v.safeParse(settings(defaults), set);
-  const problems = (parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`);
+  problems.push(...(parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`));
   problems.push(...combinationProblems(set));
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
@@ -276,7 +369,7 @@ export function parseConfig(environment: Environment, defaults: Defaults): Confi
   const accounts = accountsOf(value);
   const basicAuth = value.BASIC_AUTH === 'on';
   if (!basicAuth && accounts.every(({ tokens }) => tokens.length === 0)) {
-    throw new ConfigError([`ACCOUNTS: no account has tokens; ${NOBODY}`]);
+    throw new ConfigError([`ACCOUNTS: no account has tokens; ${NO_TOKEN}`]);
   }
   return {
     accounts,
@@ -299,14 +392,18 @@ export function parseConfig(environment: Environment, defaults: Defaults): Confi
       value.UPSTASH_REDIS_REST_URL && value.UPSTASH_REDIS_REST_TOKEN
         ? { url: value.UPSTASH_REDIS_REST_URL, token: value.UPSTASH_REDIS_REST_TOKEN }
         : null,
-    aws: awsOf(value),
     corsOrigins: value.CORS_ORIGINS,
+    host: value.HOST ?? null,
     port: value.PORT,
+    trustedProxies: value.TRUSTED_PROXIES,
+    metricsToken: value.METRICS_TOKEN ?? null,
+    outbox: value.OUTBOX === 'off' ? null : outboxOf(value),
     smtpDoor:
-      value.SMTP_DOOR_PORT === undefined
+      value.SMTP_DOOR_PORT === undefined && value.SMTPS_DOOR_PORT === undefined
         ? null
         : {
-            port: value.SMTP_DOOR_PORT,
+            port: value.SMTP_DOOR_PORT ?? null,
+            tlsPort: value.SMTPS_DOOR_PORT ?? null,
             files:
               value.SMTP_DOOR_CERT && value.SMTP_DOOR_KEY
                 ? { cert: value.SMTP_DOOR_CERT, key: value.SMTP_DOOR_KEY }
@@ -316,38 +413,75 @@ export function parseConfig(environment: Environment, defaults: Defaults): Confi
   };
 }
 
-/** What is wrong between settings. Asked of the raw ones, so that it is told beside what is wrong in each. */
+/** What the log tells of the settings in force. */
+export function withoutSecrets({ accounts, redis, metricsToken, trustedProxies, ...rest }: Config) {
+  return {
+    accounts: accounts.map(({ apiKey: _, tokens, ...account }) => ({ ...account, tokens: tokens.length })),
+    redis: redis && URL.parse(redis.url)?.host,
+    metrics: metricsToken !== null,
+    trustedProxies: trustedProxies.map(({ text }) => text),
+    ...rest,
+  };
+}
+
+/** The secrets that are in files, each without the line end that editors leave, and what is wrong with the files. */
+function secretsInFiles(given: Environment, readFile: ReadFile | null) {
+  const secrets: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const name of SECRETS) {
+    const setting = `${name}_FILE`;
+    const path = given[setting];
+    if (!path) continue;
+    if (given[name]) {
+      problems.push(`${setting}: set together with ${name}; keep one of them`);
+    } else if (!readFile) {
+      problems.push(`${setting}: files are read on Node alone; set ${name}`);
+    } else {
+      try {
+        const secret = readFile(path).trim();
+        if (secret) secrets[name] = secret;
+        else problems.push(`${setting}: the file is empty`);
+      } catch (error) {
+        const { code } = error as { code?: string };
+        problems.push(`${setting}: the file cannot be read (${code})`);
+      }
+    }
+  }
+  return { secrets, problems };
+}
+
+/** What is wrong between settings. Asked of the raw ones, so that it is listed beside what is wrong in each. */
 function combinationProblems(set: Environment): string[] {
   const problems: string[] = [];
+  const has = (name: string) => isSet(set, name);
   const together = (...names: string[]) => {
-    const missing = names.filter((name) => !set[name]);
+    const missing = names.filter((name) => !has(name));
     if (missing.length === 0 || missing.length === names.length) return;
     for (const name of missing) {
-      const others = names.filter((other) => set[other]);
-      problems.push(`${name}: missing, and needed with ${others.join(' and ')}`);
+      problems.push(`${name}: missing, and needed with ${names.filter(has).join(' and ')}`);
     }
   };
   together('SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY');
   together('UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN');
-  together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
   // The others may be there for another reason.
-  if (AWS_OUTBOX.some((name) => set[name])) {
+  if (AWS_OUTBOX.some(has)) {
     together(...AWS_OUTBOX, 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY');
   }
-  if (set.SMTP_DOOR_CERT && set.SMTP_DOOR_KEY && !set.SMTP_DOOR_PORT) {
-    problems.push('SMTP_DOOR_PORT: missing, and needed with SMTP_DOOR_CERT and SMTP_DOOR_KEY');
+  together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
+  if (has('SMTP_DOOR_CERT') && has('SMTP_DOOR_KEY') && !has('SMTP_DOOR_PORT') && !has('SMTPS_DOOR_PORT')) {
+    problems.push(
+      'SMTP_DOOR_PORT: missing, and it or SMTPS_DOOR_PORT is needed with SMTP_DOOR_CERT and SMTP_DOOR_KEY',
+    );
   }
 
   const basic = set.BASIC_AUTH === 'on';
-  if (set.ACCOUNTS) {
+  if (has('ACCOUNTS')) {
     for (const name of ['SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY', 'GATEWAY_TOKENS']) {
-      if (set[name]) problems.push(`${name}: not together with ACCOUNTS; put it there`);
+      if (has(name)) problems.push(`${name}: not together with ACCOUNTS; put it there`);
     }
-  } else if (set.SENDCLOUD_API_USER) {
-    if (!set.GATEWAY_TOKENS && !basic) {
-      problems.push(`GATEWAY_TOKENS: missing; ${NOBODY}`);
-    }
-  } else if (set.GATEWAY_TOKENS) {
+  } else if (has('SENDCLOUD_API_USER')) {
+    if (!has('GATEWAY_TOKENS') && !basic) problems.push(`GATEWAY_TOKENS: missing; ${NO_TOKEN}`);
+  } else if (has('GATEWAY_TOKENS')) {
     problems.push('SENDCLOUD_API_USER: missing, and needed with GATEWAY_TOKENS');
   } else if (!basic) {
     problems.push(
@@ -357,13 +491,26 @@ function combinationProblems(set: Environment): string[] {
   return problems;
 }
 
-function awsOf(value: Settings): Config['aws'] {
+function awsOf(value: Settings): AwsSettings | null {
   const { OUTBOX_BUCKET: bucket, OUTBOX_QUEUE_URL: queueUrl, AWS_REGION: region } = value;
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = value;
   if (!bucket || !queueUrl || !region || !accessKeyId || !secretAccessKey) return null;
   const endpoints = { s3: value.AWS_ENDPOINT_URL_S3 ?? null, sqs: value.AWS_ENDPOINT_URL_SQS ?? null };
   const sessionToken = value.AWS_SESSION_TOKEN ?? null;
   return { bucket, queueUrl, region, accessKeyId, secretAccessKey, sessionToken, endpoints };
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+
+function outboxOf(value: Settings): OutboxSettings {
+  return {
+    location: value.OUTBOX,
+    aws: awsOf(value),
+    reserve: value.OUTBOX_RESERVE,
+    keepMs: value.OUTBOX_KEEP_DAYS * 24 * HOUR_MS,
+    giveUpMs: value.OUTBOX_GIVE_UP_HOURS * HOUR_MS,
+    maxBytes: value.OUTBOX_MAX_BYTES,
+  };
 }
 
 function accountsOf(value: Settings): ConfiguredAccount[] {

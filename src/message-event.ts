@@ -2,19 +2,25 @@
 
 import type { Delivered, Timing } from './deliver.ts';
 import type { FailureCode, Outcome, Rejection, SmtpReply } from './outcome.ts';
+import type { TraceContext } from './trace-context.ts';
 
 /** Where a message came in. */
 export interface Origin {
   readonly requestId: string;
-  readonly door: 'http' | 'smtp';
+  readonly door: 'http' | 'smtp' | 'outbox';
   readonly clientAddress: string;
   /** By `performance.now()`. */
   readonly startedAt: number;
+  /** The caller's trace; absent at a door that has none. */
+  readonly trace?: TraceContext | null;
 }
 
 /** Nothing of the message itself and no value of a field; of recipients those alone that upstream refused. */
 export interface MessageEvent {
   readonly requestId: string;
+  /** Of the caller's `traceparent`; null without one. */
+  readonly traceId: string | null;
+  readonly spanId: string | null;
   /** The message's own id; null where it was refused before it got one, and at the SMTP door. */
   readonly id: string | null;
   readonly door: Origin['door'];
@@ -39,6 +45,8 @@ export interface MessageEvent {
   /** Tries to hand the message over: 0 where it was refused here or replayed. */
   readonly attempts: number;
   readonly replayed: boolean;
+  /** What went out and will not arrive everywhere as it was meant. */
+  readonly warnings: readonly string[];
   /** In each step, and from the request's start to its outcome. */
   readonly milliseconds: Timing & { readonly compose: number; readonly total: number };
 }
@@ -54,6 +62,7 @@ export interface MessageFacts {
   readonly size: number | null;
   readonly recipients: number | null;
   readonly composeMs: number;
+  readonly warnings: readonly string[];
 }
 
 /** How a message ended at its door: `queued` has its outcome later. */
@@ -66,13 +75,15 @@ export function messageEvent(
   { origin, composeMs, ...facts }: MessageFacts,
   { outcome, attempts, timing, replayed }: MessageEnd,
 ): MessageEvent {
-  const { requestId, door, clientAddress, startedAt } = origin;
+  const { requestId, door, clientAddress, startedAt, trace } = origin;
   const ended = outcome === 'queued' ? null : outcome;
   const accepted = ended?.delivery === 'accepted' ? ended : null;
   const failed = ended?.delivery === 'accepted' ? null : ended;
   const smtp = accepted?.reply ?? failed?.smtp;
   return {
     requestId,
+    traceId: trace?.traceId ?? null,
+    spanId: trace?.parentId ?? null,
     door,
     clientAddress,
     ...facts,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, namesNoAccount, parseConfig } from '../src/config.ts';
 
-const DEFAULTS = { connections: 5, ports: '587,2525,25' };
+const DEFAULTS = { connections: 5, ports: '587,2525,25', outbox: 'data/outbox.db' };
 const ACCOUNT = {
   SENDCLOUD_API_USER: 'ifaxin',
   SENDCLOUD_API_KEY: 'the-key',
@@ -47,7 +47,18 @@ describe('the settings', () => {
       redis: null,
       aws: null,
       corsOrigins: [],
+      host: null,
       port: 8080,
+      trustedProxies: [],
+      metricsToken: null,
+      outbox: {
+        location: 'data/outbox.db',
+        aws: null,
+        reserve: 0.1,
+        keepMs: 604_800_000,
+        giveUpMs: 86_400_000,
+        maxBytes: 1_000_000_000,
+      },
       smtpDoor: null,
       logLevel: 'info',
     });
@@ -142,9 +153,53 @@ describe('the settings', () => {
     ['an origin with a path', { ...ACCOUNT, CORS_ORIGINS: 'https://a.example.com/x' }, 'CORS_ORIGINS.0'],
     ['no ports', { ...ACCOUNT, SMTP_PORTS: ',' }, 'SMTP_PORTS'],
     ['no tokens but commas', { ...ACCOUNT, GATEWAY_TOKENS: ' , ' }, 'GATEWAY_TOKENS'],
+    [
+      'a proxy that is no address',
+      { ...ACCOUNT, TRUSTED_PROXIES: '10.0.0.0/8, proxy.local' },
+      'TRUSTED_PROXIES.1',
+    ],
+    ['a short token for the metrics', { ...ACCOUNT, METRICS_TOKEN: 'short' }, 'METRICS_TOKEN'],
+    ['a digest for the metrics', { ...ACCOUNT, METRICS_TOKEN: `sha256:${'a'.repeat(64)}` }, 'METRICS_TOKEN'],
+    ['a share in percent', { ...ACCOUNT, OUTBOX_RESERVE: '10%' }, 'OUTBOX_RESERVE'],
+    ['the whole as a share', { ...ACCOUNT, OUTBOX_RESERVE: '1' }, 'OUTBOX_RESERVE'],
+    ['a bucket without a queue', { ...ACCOUNT, OUTBOX_BUCKET: 'bucket' }, 'OUTBOX_QUEUE_URL'],
+    [
+      'a certificate without a door',
+      { ...ACCOUNT, SMTP_DOOR_CERT: 'c', SMTP_DOOR_KEY: 'k' },
+      'SMTP_DOOR_PORT',
+    ],
     ['accounts without a token', { ACCOUNTS: '[{"apiUser":"b","apiKey":"k","tokens":[]}]' }, 'ACCOUNTS'],
   ])('refuse %s', (_, settings, name) => {
     expect(problems(settings).map((line) => line.split(':')[0])).toContain(name);
+  });
+
+  it.each([
+    ['STARTTLS alone', { SMTP_DOOR_PORT: '587' }, { port: 587, tlsPort: null }],
+    ['TLS alone', { SMTPS_DOOR_PORT: '465' }, { port: null, tlsPort: 465 }],
+    ['both', { SMTP_DOOR_PORT: '587', SMTPS_DOOR_PORT: '465' }, { port: 587, tlsPort: 465 }],
+  ])('open the SMTP door with %s', (_, ports, door) => {
+    const files = { cert: 'c.pem', key: 'k.pem' };
+    const settings = { ...ACCOUNT, ...ports, SMTP_DOOR_CERT: files.cert, SMTP_DOOR_KEY: files.key };
+    expect(parse(settings).smtpDoor).toEqual({ ...door, files });
+  });
+
+  it('take an outbox elsewhere, other limits, or none', () => {
+    const settings = {
+      ...ACCOUNT,
+      OUTBOX: '/data/outbox.db',
+      OUTBOX_RESERVE: '.25',
+      OUTBOX_GIVE_UP_HOURS: '1',
+    };
+    expect(parse(settings).outbox).toMatchObject({
+      location: '/data/outbox.db',
+      reserve: 0.25,
+      giveUpMs: 3_600_000,
+    });
+    expect(parse({ ...ACCOUNT, OUTBOX: 'off' }).outbox).toBeNull();
+    const elsewhere = { ...DEFAULTS, outbox: 'on' };
+    expect(() => parseConfig({ ...ACCOUNT, OUTBOX: 'data/outbox.db' }, elsewhere)).toThrow(
+      'OUTBOX: expected on or off',
+    );
   });
 
   it('take accounts without a token where a caller may bring its own key', () => {
@@ -180,7 +235,7 @@ describe('the settings', () => {
     const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/outbox';
     const outbox = { OUTBOX_BUCKET: 'postern-outbox', OUTBOX_QUEUE_URL: queueUrl };
     const keys = { AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'AKID', AWS_SECRET_ACCESS_KEY: 'secret' };
-    expect(parse({ ...ACCOUNT, ...outbox, ...keys }).aws).toEqual({
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys }).outbox?.aws).toEqual({
       bucket: 'postern-outbox',
       queueUrl,
       region: 'eu-central-1',
@@ -190,14 +245,14 @@ describe('the settings', () => {
       endpoints: { s3: null, sqs: null },
     });
     const more = { AWS_SESSION_TOKEN: 'session', AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:4566' };
-    expect(parse({ ...ACCOUNT, ...outbox, ...keys, ...more }).aws).toMatchObject({
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys, ...more }).outbox?.aws).toMatchObject({
       sessionToken: 'session',
       endpoints: { s3: null, sqs: 'http://127.0.0.1:4566' },
     });
     // AWS's own settings may be there for another reason, and serverless offline cannot name the queue.
-    expect(parse({ ...ACCOUNT, ...keys }).aws).toBeNull();
+    expect(parse({ ...ACCOUNT, ...keys }).outbox?.aws).toBeNull();
     const offline = { OUTBOX: 'off', OUTBOX_BUCKET: '[object Object]', OUTBOX_QUEUE_URL: '[object Object]' };
-    expect(parse({ ...ACCOUNT, ...offline }).aws).toBeNull();
+    expect(parse({ ...ACCOUNT, ...offline }).outbox).toBeNull();
 
     expect(problems({ ...ACCOUNT, ...outbox }).map((problem) => problem.split(':')[0])).toEqual(
       Object.keys(keys),
@@ -243,5 +298,70 @@ describe('the settings', () => {
     expect(parse({ ...ACCOUNT, QUOTA_LIMIT: '', ACCOUNTS: '' }).quota.limit).toBe(20000);
     expect(namesNoAccount({ SENDCLOUD_API_USER: '' })).toBe(true);
     expect(namesNoAccount({ BASIC_AUTH: 'on' })).toBe(false);
+  });
+
+  describe('in files', () => {
+    const FILES: Readonly<Record<string, string>> = {
+      '/run/key': 'the key, with spaces \n',
+      '/run/tokens': 'a-token-for-the-tests,another-token-0000\r\n',
+      '/run/accounts': '[{"apiUser":"b","apiKey":"k","tokens":["a-token-for-the-tests"]}]',
+      '/run/empty': '\n',
+    };
+    const read = (path: string): string => {
+      if (FILES[path] === undefined) throw Object.assign(new Error(path), { code: 'ENOENT' });
+      return FILES[path];
+    };
+    const problemsWith = (settings: Record<string, string>, readFile: typeof read | null = read) => {
+      try {
+        parseConfig(settings, DEFAULTS, readFile);
+        return [];
+      } catch (error) {
+        return (error as ConfigError).problems;
+      }
+    };
+
+    it('are taken for every secret', () => {
+      const single = parseConfig(
+        { SENDCLOUD_API_USER: 'a', SENDCLOUD_API_KEY_FILE: '/run/key', GATEWAY_TOKENS_FILE: '/run/tokens' },
+        DEFAULTS,
+        read,
+      );
+      expect(single.accounts).toMatchObject([
+        { apiKey: 'the key, with spaces', tokens: ['a-token-for-the-tests', 'another-token-0000'] },
+      ]);
+      const several = parseConfig({ ACCOUNTS_FILE: '/run/accounts' }, DEFAULTS, read);
+      expect(several.accounts).toMatchObject([{ apiUser: 'b' }]);
+      const others = {
+        UPSTASH_REDIS_REST_URL: 'https://r.example',
+        UPSTASH_REDIS_REST_TOKEN_FILE: '/run/key',
+      };
+      expect(parseConfig({ ...ACCOUNT, ...others }, DEFAULTS, read).redis?.token).toBe(
+        'the key, with spaces',
+      );
+    });
+
+    it.each([
+      ['both ways', { ...ACCOUNT, GATEWAY_TOKENS_FILE: '/run/tokens' }, 'GATEWAY_TOKENS_FILE: set together'],
+      [
+        'a file that is away',
+        { SENDCLOUD_API_USER: 'a', SENDCLOUD_API_KEY: 'k', GATEWAY_TOKENS_FILE: '/none' },
+        'GATEWAY_TOKENS_FILE: the file cannot be read (ENOENT)',
+      ],
+      ['an empty file', { ACCOUNTS_FILE: '/run/empty' }, 'ACCOUNTS_FILE: the file is empty'],
+      ['what a file holds', { ...ACCOUNT, METRICS_TOKEN_FILE: '/run/key' }, 'METRICS_TOKEN: expected'],
+    ])('are refused with %s, and with that alone', (_, settings, problem) => {
+      expect(problemsWith(settings)).toEqual([expect.stringContaining(problem)]);
+    });
+
+    it('are refused where a runtime has no files', () => {
+      expect(problemsWith({ ACCOUNTS_FILE: '/run/accounts' }, null)).toEqual([
+        'ACCOUNTS_FILE: files are read on Node alone; set ACCOUNTS',
+      ]);
+    });
+
+    it('name an account as the settings themselves do', () => {
+      expect(namesNoAccount({ GATEWAY_TOKENS_FILE: '/run/tokens' })).toBe(false);
+      expect(namesNoAccount({ METRICS_TOKEN_FILE: '/run/key' })).toBe(true);
+    });
   });
 });

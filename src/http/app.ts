@@ -50,14 +50,16 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use(timing());
   app.use(secureHeaders());
   if (options.corsOrigins.length > 0) {
-    app.use(cors({ origin: [...options.corsOrigins], exposeHeaders: EXPOSED_HEADERS }));
+    const origin = options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins];
+    app.use(cors({ origin, exposeHeaders: EXPOSED_HEADERS }));
   }
   app.use(async function logRequest(c, next) {
     await next();
     const { status } = c.res;
     const failed = c.get('failed');
-    // A message has a line of its own; of the rest, what went wrong is worth one by default.
-    const write = status < 400 ? log.debug : log.info;
+    // A message and a refused login have lines of their own; of the rest, what went wrong is worth one by default.
+    const loginRefused = failed && ['unauthorized', 'too-many-failed-logins'].includes(failed.code);
+    const write = status < 400 || loginRefused ? log.debug : log.info;
     write('request', {
       requestId: c.get('requestId'),
       method: c.req.method,

@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from 'hono';
 import { auth as parseBasic } from 'hono/utils/basic-auth';
 import type { Authenticator, Caller } from '../authenticate.ts';
 import { deadlineIn } from '../deadline.ts';
+import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import type { Context, Env } from './context.ts';
 import { respondProblem } from './problem.ts';
@@ -13,14 +14,21 @@ export function authenticate({
   authenticator,
   clientAddress,
   deadlineMs,
+  log,
 }: {
   readonly authenticator: Authenticator;
   readonly clientAddress: (c: Context) => string;
   readonly deadlineMs: (c: Context) => number;
+  readonly log: Log;
 }): MiddlewareHandler<Env> {
   return async function authenticate(c, next) {
     const caller = await callerOf(c);
-    if (isFailure(caller)) return respondProblem(c, caller);
+    if (isFailure(caller)) {
+      const { code, detail } = caller;
+      const requestId = c.get('requestId');
+      log.info('login refused', { requestId, door: 'http', clientAddress: clientAddress(c), code, detail });
+      return respondProblem(c, caller);
+    }
     c.set('caller', caller);
     await next();
   };

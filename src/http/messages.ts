@@ -8,6 +8,7 @@ import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
 import type { Send, Sent } from '../send.ts';
+import { parseTraceparent } from '../trace-context.ts';
 import type { Context, Env } from './context.ts';
 import { stateOf } from './outbox.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
@@ -98,6 +99,7 @@ export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddre
   door: 'http',
   clientAddress: options.clientAddress(c),
   startedAt: performance.now(),
+  trace: parseTraceparent(c.req.header('traceparent')),
 });
 
 /** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */

@@ -1,6 +1,7 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
 import { toJsonSchema } from '@valibot/to-json-schema';
+import { EXAMPLE } from '../message/example.ts';
 import { MessageSchema } from '../message/schema.ts';
 import { OUTBOX_STATES } from '../outbox.ts';
 import { FAILURES, type FailureCode, failure } from '../outcome.ts';
@@ -111,23 +112,6 @@ const quotaHeaders = {
   'Request-Id': ref('headers', 'Request-Id'),
 };
 
-const MESSAGE_EXAMPLE = {
-  from: 'Support <support@ifaxin.com>',
-  to: ['ben@ifaxin.com'],
-  subject: 'A picture',
-  text: 'See the picture.',
-  html: '<p>See: <img src="cid:image1"></p>',
-  label: 31337,
-  inlineImages: [
-    {
-      cid: 'image1',
-      contentType: 'image/gif',
-      content: 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7',
-      filename: 'dot.gif',
-    },
-  ],
-};
-
 const RECEIPT_EXAMPLE = {
   id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
   messageId: '<2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55@ifaxin.com>',
@@ -228,7 +212,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
           requestBody: {
             required: true,
             content: {
-              ...json(ref('schemas', 'Message'), MESSAGE_EXAMPLE),
+              ...json(ref('schemas', 'Message'), EXAMPLE),
               'message/rfc822': {
                 schema: {
                   type: 'string',
@@ -324,7 +308,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
             required: true,
             content: json(
               { type: 'array', items: ref('schemas', 'Message'), minItems: 1, maxItems: MOST_IN_BATCH },
-              [MESSAGE_EXAMPLE],
+              [EXAMPLE],
             ),
           },
           responses: {

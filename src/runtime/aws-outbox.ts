@@ -1,6 +1,6 @@
 /** The outbox in S3 and SQS, by the settings. */
 
-import type { Config } from '../config.ts';
+import type { AwsSettings } from '../config.ts';
 import { createBucket } from '../stores/aws/bucket.ts';
 import { type AwsOutbox, createAwsOutbox } from '../stores/aws/outbox.ts';
 import { createQueue } from '../stores/aws/queue.ts';
@@ -9,7 +9,7 @@ import { createQueue } from '../stores/aws/queue.ts';
 const REQUEST_MS = 4000;
 
 /** @param keepMs - how long the state of an ended message can be read */
-export function openAwsOutbox(aws: NonNullable<Config['aws']>, keepMs: number): AwsOutbox {
+export function openAwsOutbox(aws: AwsSettings, keepMs: number): AwsOutbox {
   const { bucket, queueUrl, endpoints, ...access } = aws;
   const options = { ...access, timeoutMs: REQUEST_MS };
   return createAwsOutbox({

@@ -1,7 +1,7 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
-import type { Config } from '../config.ts';
+import type { Config, ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
@@ -10,18 +10,25 @@ import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
 import type { Outbox } from '../outbox.ts';
+import type { Failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { createSend } from '../send.ts';
 import { createSubmit, type Submit } from '../submit.ts';
+import { createReadiness } from './readiness.ts';
 
 /** What differs between the runtimes. */
 export interface Edges {
   readonly deliverer: Deliverer;
   readonly quota: Quota;
   readonly idempotency: Idempotency;
+  /** Reads upstream's greeting; null when it is well. */
+  readonly greeting: (signal: AbortSignal) => Promise<Failure | null>;
+  /** What stands against the stores. */
   /** Null where queued messages are not kept; `wake` has a worker look for what is due. */
   readonly outbox: { readonly outbox: Outbox; readonly wake: (apiUser: string) => void } | null;
   readonly ready: () => Promise<Readiness>;
+  /** Sees every message's event beside the log. */
+  readonly observe?: Emit;
   readonly clientAddress: (c: Context) => string;
   /** How long a request may take, in milliseconds: DEADLINE_MS, or less where the runtime leaves less. */
   readonly deadlineMs: (c: Context) => number;
@@ -34,11 +41,29 @@ export interface Gateway {
   readonly authenticator: Authenticator;
   /** For what a door refuses before it is submitted. */
   readonly emit: Emit;
+  readonly ready: () => Promise<Readiness>;
+  /** The configured accounts, as they are now. */
+  accounts(): readonly ConfiguredAccount[];
+  /** Replaces the accounts, from the next request on. */
+  updateAccounts(accounts: readonly ConfiguredAccount[]): void;
 }
 
 export function createGateway(config: Config, edges: Edges): Gateway {
-  const { accounts, basicAuth, maxMessageBytes, corsOrigins } = config;
-  const emit: Emit = (event) => edges.log.info('message', { ...event });
+  const { basicAuth, maxMessageBytes, corsOrigins } = config;
+  let { accounts } = config;
+  const readiness = createReadiness({
+    ...edges,
+    stores: edges.ready,
+    verify: edges.deliverer.verify,
+    accounts: () => accounts,
+    deadlineMs: config.deadlineMs,
+  });
+  const { ready } = readiness;
+  const emit: Emit = (event) => {
+    edges.log.info('message', { ...event });
+    readiness.observe(event);
+    edges.observe?.(event);
+  };
   const authenticator = createAuthenticator({
     accounts,
     basicAuth,
@@ -50,7 +75,7 @@ export function createGateway(config: Config, edges: Edges): Gateway {
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const app = createApp({
     ...edges,
-    ready: shared(edges.ready),
+    ready,
     authenticator,
     outbox: edges.outbox?.outbox ?? null,
     send: createSend({ submit, enqueue, maxMessageBytes, emit }),
@@ -59,16 +84,16 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     maxMessageBytes,
     adapters: [],
   });
-  return { app, submit, authenticator, emit };
-}
-
-/** Probes that come at once, or within a second, share one answer: anybody may ask, and each asks upstream. */
-function shared<T>(probe: () => Promise<T>): () => Promise<T> {
-  let last: { at: number; answer: Promise<T> } | null = null;
-  return () => {
-    // By the wall clock: a frozen container's other one stands still.
-    const now = Date.now();
-    if (!last || now - last.at > 1000) last = { at: now, answer: probe() };
-    return last.answer;
+  return {
+    app,
+    submit,
+    authenticator,
+    emit,
+    ready,
+    accounts: () => accounts,
+    updateAccounts(updated) {
+      accounts = updated;
+      authenticator.update(updated);
+    },
   };
 }

@@ -12,7 +12,7 @@ import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
 /** One connection: a container has one invocation at a time. */
-const DEFAULTS = { connections: 1, ports: '587,2525,25' };
+const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on' };
 
 /**
  * A container is frozen between invocations, and a connection that sleeps with it dies unseen. One that was
@@ -55,10 +55,7 @@ function openGateway(environment: Environment): Handler {
     ...stores,
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
-    ready: async () => {
-      const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
-    },
+    greeting: pool.greeting,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     outbox: null,
     // Never longer than the invocation's own time.

@@ -1,19 +1,27 @@
-/** Postern on Node: reads the environment, opens its doors, and ends without losing a message. */
+/** Postern on Node: opens its doors, and ends without losing a message. */
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { type Config, ConfigError, namesNoAccount, parseConfig } from '../config.ts';
+import { clientAddress } from '../client-address.ts';
+import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
+import type { Readiness } from '../http/app.ts';
+import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { metricsRoutes } from '../metrics/routes.ts';
 import { Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
+import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
+import { watchProcess } from './process-metrics.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -21,24 +29,36 @@ export interface Postern {
   readonly port: number;
   /** Where the SMTP door listens; null where it is not open. */
   readonly smtpPort: number | null;
+  /** The same with TLS from the first byte. */
+  readonly smtpsPort: number | null;
   readonly sandbox: Sandbox | null;
+  /** What `/readyz` reports. */
+  ready(): Promise<Readiness>;
+  /**
+   * Reads accounts, tokens and certificates anew, without dropping a connection; wrong settings go to the log and
+   * change nothing.
+   *
+   * @param read - the settings as they are now; may throw a `ConfigError`
+   */
+  reload(read: () => Environment): Promise<void>;
   /** Takes no new request, lets those in flight end within the deadline, says QUIT upstream. */
   close(): Promise<void>;
 }
 
-const DEFAULTS = { connections: 5, ports: '587,2525,25' };
-const SANDBOX_TOKEN = 'sandbox-token-for-development';
+const DEFAULTS = { connections: 5, ports: '587,2525,25', outbox: 'data/outbox.db' };
+export const SANDBOX_TOKEN = 'sandbox-token-for-development';
 const SANDBOX_SMTP_DOOR_PORT = '2525';
-/** Everybody knows the sandbox's token, and its inbox asks for none: its doors open to this machine alone. */
+/** The sandbox's token is public and its inbox asks for none, so its doors open to this machine alone. */
 const SANDBOX_HOST = '127.0.0.1';
 
 /** An idle connection is dropped before a server's or a NAT's own time-out, in milliseconds. */
 const IDLE_MS = 60_000;
 
+/** A client's idle connection is kept for longer than load balancers keep theirs, which is 60 s as a rule. */
+const KEEP_ALIVE_MS = 75_000;
+
 /** How often requests that take too long to arrive are looked for; Node's own 30 s would be longer than they may. */
 const LATE_REQUESTS_MS = 500;
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Starts Postern with the settings of `environment`; without any account, and not in production, with its sandbox.
@@ -51,62 +71,100 @@ export async function start(
 ): Promise<Postern> {
   const sandboxed = namesNoAccount(environment) && environment.NODE_ENV !== 'production';
   const sandbox = sandboxed ? await openSandbox(environment) : null;
-  const config = parseConfig(sandbox ? settingsOf(sandbox, environment) : environment, DEFAULTS);
+  const read = (settings: Environment): Config =>
+    parseConfig(sandbox ? settingsOf(sandbox, settings) : settings, DEFAULTS, (path) =>
+      readFileSync(path, 'utf8'),
+    );
+  const config = read(environment);
   const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
   const log = createLog(config.logLevel, writeLog);
 
   const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
-  const deliverer = createDeliverer({ relay: pool, quota: stores.quota });
+  const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
+  const quota = metrics?.counted(stores.quota) ?? stores.quota;
+  const deliverer = createDeliverer({ relay: pool, quota });
   const gateway = createGateway(config, {
     ...stores,
+    quota,
     deliverer,
     log,
-    ready: async () => {
-      const failed = await pool.greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
-    },
-    clientAddress: (c) => getConnInfo(c).remote.address ?? '',
+    ...(metrics && { observe: metrics.observe }),
+    greeting: pool.greeting,
+    clientAddress: (c) => addressOf(c, config),
     outbox: null,
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
   if (sandbox) app.route('/sandbox', sandbox.routes);
+  const stopWatching = metrics && watchProcess(metrics.registry);
+  if (metrics && config.metricsToken !== null) {
+    metrics.watchQuota(stores.quota);
+    app.route('/metrics', metricsRoutes(metrics.registry, config.metricsToken));
+  }
 
-  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, log });
-  const host = sandbox ? SANDBOX_HOST : undefined;
+  const host = config.host ?? undefined;
+  // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
+  const clearAuth = sandbox !== null;
+  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, clearAuth, log });
+  const { port: plainPort, tlsPort } = config.smtpDoor ?? { port: null, tlsPort: null };
   const smtpPort =
-    smtpDoor &&
-    (await listen('SMTP_DOOR_PORT', config.smtpDoor?.port ?? 0, (wanted) => smtpDoor.listen(wanted, host)));
+    smtpDoor && plainPort !== null
+      ? await listen('SMTP_DOOR_PORT', plainPort, (wanted) => smtpDoor.listen(wanted, host))
+      : null;
+  const smtpsPort =
+    smtpDoor && tlsPort !== null
+      ? await listen('SMTPS_DOOR_PORT', tlsPort, (wanted) => smtpDoor.listenTls(wanted, host))
+      : null;
   const server = createAdaptorServer({
     fetch: app.fetch,
-    // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
     serverOptions: {
+      // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
       requestTimeout: config.deadlineMs,
       connectionsCheckingInterval: LATE_REQUESTS_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
     },
   }) as Server;
   const port = await listen('PORT', config.port, async (wanted) => {
     await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;
   });
-  log.info('listening', { port, smtpPort, sandbox: sandbox !== null });
+  log.info('settings', withoutSecrets(config));
+  log.info('listening', { host: config.host, port, smtpPort, smtpsPort, sandbox: sandbox !== null });
 
   return {
     port,
     smtpPort,
+    smtpsPort,
     sandbox,
+    ready: gateway.ready,
+    async reload(readSettings) {
+      try {
+        const { accounts, smtpDoor: door } = read(readSettings());
+        if (door?.files) smtpDoor?.renew(await readCertificate(door.files));
+        gateway.updateAccounts(accounts);
+        log.info('reloaded', { accounts: accounts.map(({ apiUser }) => apiUser) });
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        log.error('not reloaded', { problems: error.problems });
+      }
+    },
     async close() {
+      log.info('closing');
       await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close()]);
       await pool.close();
       await sandbox?.close();
+      stopWatching?.();
+      log.info('closed');
     },
   };
 }
 
 /** The sandbox is an upstream of its own: a setting that names another one is left over from elsewhere. */
 async function openSandbox(environment: Environment): Promise<Sandbox> {
-  const foreign = ['SMTP_HOST', 'SMTP_PORTS', 'SMTP_SERVERNAME'].filter((name) => environment[name]);
+  const foreign = ['SMTP_HOST', 'SMTP_PORTS', 'SMTP_SERVERNAME', 'OUTBOX'].filter(
+    (name) => environment[name],
+  );
   if (foreign.length > 0) {
     throw new ConfigError(foreign.map((name) => `${name}: set without an account; the sandbox has its own`));
   }
@@ -124,7 +182,10 @@ const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => 
   SMTP_HOST: sandbox.host,
   SMTP_PORTS: String(sandbox.port),
   SMTP_SERVERNAME: sandbox.servername,
+  OUTBOX: ':memory:',
+  HOST: environment.HOST || SANDBOX_HOST,
   SMTP_DOOR_PORT: environment.SMTP_DOOR_PORT || SANDBOX_SMTP_DOOR_PORT,
+  CORS_ORIGINS: environment.CORS_ORIGINS || '*',
 });
 
 const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
@@ -133,18 +194,25 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   ...(sandbox && { ca: sandbox.ca }),
 });
 
+const addressOf = (c: Context, { trustedProxies }: Config): string =>
+  clientAddress(
+    getConnInfo(c).remote.address ?? '',
+    { forwarded: c.req.header('Forwarded'), xForwardedFor: c.req.header('X-Forwarded-For') },
+    trustedProxies,
+  );
+
 /** @throws {ConfigError} where the settings name no certificate, or one that cannot be read */
 async function certificateOf({ files }: NonNullable<Config['smtpDoor']>, sandbox: Sandbox | null) {
   if (files) return readCertificate(files);
   if (sandbox) return sandbox.certificate;
   throw new ConfigError(
     ['SMTP_DOOR_CERT', 'SMTP_DOOR_KEY'].map(
-      (name) => `${name}: missing, and needed with SMTP_DOOR_PORT; name a PEM file`,
+      (name) => `${name}: missing, and needed for the SMTP door; name a PEM file`,
     ),
   );
 }
 
-/** @throws {ConfigError} where the port is not to be had */
+/** @throws {ConfigError} where the port is unavailable */
 async function listen(
   setting: string,
   port: number,
@@ -154,6 +222,9 @@ async function listen(
     return await open(port);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new ConfigError([`HOST: no address of this machine (${code})`]);
+    }
     const reason = code === 'EADDRINUSE' ? 'is taken' : `cannot be opened (${code})`;
     throw new ConfigError([`${setting}: port ${port} ${reason}; set another one, or 0 for a free one`]);
   }
@@ -169,54 +240,4 @@ async function closeServer(server: Server, deadlineMs: number): Promise<void> {
   await closed;
   clearInterval(idle);
   clearTimeout(late);
-}
-
-/** How to try a sandbox, as it is printed: a message with a label and an inline picture. */
-const curlLine = (port: number): string =>
-  `curl -sS http://localhost:${port}/v1/messages -H 'Authorization: Bearer ${SANDBOX_TOKEN}' -H 'Content-Type: application/json' -d '${JSON.stringify(EXAMPLE)}'`;
-
-/** The same for SMTP; this client encrypts without a look at the throw-away certificate. */
-const pythonLine = (port: number): string =>
-  `python3 -c "import smtplib; s = smtplib.SMTP('localhost', ${port}); s.starttls(); s.login('sandbox#31337', '${SANDBOX_TOKEN}'); s.sendmail('support@ifaxin.com', 'ben@ifaxin.com', 'Subject: Hello by SMTP\\n\\nHello'); s.quit()"`;
-
-const EXAMPLE = {
-  from: 'Support <support@ifaxin.com>',
-  to: 'ben@ifaxin.com',
-  subject: 'Hello from Postern',
-  html: '<p>Hello <img src="cid:image1"></p>',
-  label: 31337,
-  inlineImages: [
-    {
-      cid: 'image1',
-      contentType: 'image/png',
-      content:
-        'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-      filename: 'dot.png',
-    },
-  ],
-};
-
-async function main(): Promise<void> {
-  const postern = await start(process.env);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => void postern.close().then(() => process.exit()));
-  }
-  if (!postern.sandbox) return;
-  console.log(`Postern's sandbox: http://localhost:${postern.port}, upstream on port ${postern.sandbox.port}
-
-Send a message:
-${curlLine(postern.port)}
-
-Or by SMTP, on port ${postern.smtpPort}:
-${pythonLine(postern.smtpPort ?? 0)}
-
-See it arrive:
-curl -sS http://localhost:${postern.port}/sandbox/messages/1`);
-}
-
-if (import.meta.main) {
-  main().catch((error: unknown) => {
-    console.error(error instanceof ConfigError ? error.message : error);
-    process.exit(1);
-  });
 }

@@ -58,10 +58,7 @@ function openGateway(env: Environment): Fetch {
     ...stores,
     deliverer,
     log,
-    ready: async () => {
-      const failed = await createRelay(config).greeting(AbortSignal.timeout(config.deadlineMs));
-      return { upstream: failed?.detail ?? null, ...(await stores.ready()) };
-    },
+    greeting: (signal) => createRelay(config).greeting(signal),
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox: null,
     deadlineMs: () => config.deadlineMs,

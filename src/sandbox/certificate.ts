@@ -6,12 +6,7 @@
  */
 import { isIP } from 'node:net';
 import { generate } from 'selfsigned';
-
-/** A server certificate and its private key, both PEM. */
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-}
+import type { Certificate } from '../certificate.ts';
 
 export interface Authority {
   /** The root certificate, PEM: what a client has to trust. */

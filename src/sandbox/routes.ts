@@ -9,20 +9,25 @@ import type { Inbox, ReceivedMessage } from './inbox.ts';
  * - `GET /messages`: a summary of each, newest first
  * - `GET /messages/{n}`: with the parts, parsed by a library that did not make them
  * - `GET /messages/{n}/raw`: the bytes as received
+ * - `GET /ca.pem`: the authority that an SMTP client has to trust
  */
-export function sandboxRoutes(inbox: Inbox): Hono {
+export function sandboxRoutes(inbox: Inbox, ca: string): Hono {
   const find = (n: string) => inbox.messages.find((message) => String(message.n) === n);
-  return new Hono()
-    .get('/messages', async (c) => c.json(await Promise.all(inbox.messages.toReversed().map(summary))))
-    .get('/messages/:n', async (c) => {
-      const message = find(c.req.param('n'));
-      return message ? c.json(await parsed(message)) : notFound(c);
-    })
-    .get('/messages/:n/raw', (c) => {
-      const message = find(c.req.param('n'));
-      if (!message) return notFound(c);
-      return c.body(new Uint8Array(message.raw), 200, { 'Content-Type': 'message/rfc822' });
-    });
+  return (
+    new Hono()
+      .get('/messages', async (c) => c.json(await Promise.all(inbox.messages.toReversed().map(summary))))
+      .get('/messages/:n', async (c) => {
+        const message = find(c.req.param('n'));
+        return message ? c.json(await parsed(message)) : notFound(c);
+      })
+      .get('/messages/:n/raw', (c) => {
+        const message = find(c.req.param('n'));
+        if (!message) return notFound(c);
+        return c.body(new Uint8Array(message.raw), 200, { 'Content-Type': 'message/rfc822' });
+      })
+      // RFC 8555 section 9.1.
+      .get('/ca.pem', (c) => c.body(ca, 200, { 'Content-Type': 'application/pem-certificate-chain' }))
+  );
 }
 
 async function summary(message: ReceivedMessage) {

@@ -1,6 +1,7 @@
 /** All of Postern's surroundings in one process, for development: an upstream, its certificate and its inbox. */
 import type { Hono } from 'hono';
-import { type Certificate, createAuthority } from './certificate.ts';
+import type { Certificate } from '../certificate.ts';
+import { createAuthority } from './certificate.ts';
 import { Inbox } from './inbox.ts';
 import { sandboxRoutes } from './routes.ts';
 import { startLookAlike } from './upstream.ts';
@@ -45,7 +46,7 @@ export async function startSandbox({ slowMs = 3_000 }: SandboxOptions = {}): Pro
     certificate: await authority.issue(),
     account,
     inbox,
-    routes: sandboxRoutes(inbox),
+    routes: sandboxRoutes(inbox, authority.cert),
     close: upstream.close,
   };
 }

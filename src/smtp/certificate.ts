@@ -2,13 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import type { Certificate } from '../certificate.ts';
 import { ConfigError } from '../config.ts';
-
-/** A certificate with its chain, and its private key, both PEM. */
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-}
 
 /** @throws {ConfigError} by the setting's name, where a file cannot be read or is not what it should be */
 export async function readCertificate(files: Certificate): Promise<Certificate> {

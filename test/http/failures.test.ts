@@ -427,7 +427,15 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       },
     ],
     'quota-unavailable': [503, 'not-sent', true, sending(STORE_AWAY)],
-    'store-unavailable': [503, 'not-sent', true, async () => expect.fail('the stores are to come')],
+    'store-unavailable': [
+      503,
+      'not-sent',
+      true,
+      async () => {
+        await using postern = await startPostern(STORE_AWAY);
+        return await postern.send(MESSAGE, { 'Idempotency-Key': 'order-1' });
+      },
+    ],
     'upstream-timeout': [504, 'not-sent', true, sending(IMPATIENT, fault('mail', 'silent'))],
     'outcome-unknown': [504, 'unknown', false, sending({}, fault('dot', 'close'))],
   };

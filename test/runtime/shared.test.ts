@@ -40,7 +40,7 @@ describeWithRedis('two processes on one Redis', () => {
   /** Each test has an api_user of its own: what one draws is nothing to the next. */
   async function start(apiUser: string, settings: Record<string, string> = {}): Promise<Instance> {
     const child = await startChild({
-      command: ['src/runtime/node.ts'],
+      command: ['bin/postern.mjs'],
       environment: {
         NODE_EXTRA_CA_CERTS: caFile,
         SENDCLOUD_API_USER: apiUser,

@@ -14,6 +14,10 @@ export interface Child {
   output(): string;
   /** The milliseconds from the start to the announcement. */
   readonly startMs: number;
+  /** Sends a signal to the process that was started, and to it alone. */
+  signal(signal: NodeJS.Signals): void;
+  /** Its exit code, once it has ended. */
+  readonly exited: Promise<number | null>;
   /** Ends it by SIGTERM, by force after a while; its exit code, or null where that took force. */
   close(): Promise<number | null>;
 }
@@ -27,12 +31,13 @@ const environmentOf = (environment: Readonly<Record<string, string>>) => ({
   ...environment,
 });
 
-/** Runs a script of the project with Node; rejects with its output when it fails. */
+/** Runs a script of the project with Node in `cwd`, the project's root if absent; rejects with its output when it fails. */
 export async function runToEnd(
   command: readonly string[],
   environment: Readonly<Record<string, string>>,
+  cwd = ROOT,
 ): Promise<string> {
-  const options = { cwd: ROOT, env: environmentOf(environment), maxBuffer: 2 ** 26 };
+  const options = { cwd, env: environmentOf(environment), maxBuffer: 2 ** 26 };
   const { stdout } = await promisify(execFile)(process.execPath, [...command], options);
   return stdout;
 }
@@ -47,11 +52,15 @@ export async function startChild(options: {
   command: readonly [string, ...string[]];
   environment: Readonly<Record<string, string>>;
   ready: RegExp;
+  /** The project's root, if absent. */
+  cwd?: string;
+  /** This Node, if absent. */
+  program?: string;
 }): Promise<Child> {
-  const { command, environment, ready } = options;
+  const { command, environment, ready, cwd = ROOT, program = process.execPath } = options;
   const started = performance.now();
-  const child = spawn(process.execPath, [...command], {
-    cwd: ROOT,
+  const child = spawn(program, [...command], {
+    cwd,
     env: environmentOf(environment),
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, since runtimes start processes of theirs.
@@ -86,6 +95,8 @@ export async function startChild(options: {
     announced: await announced,
     startMs: performance.now() - started,
     output: () => output,
+    signal: (signal) => void child.kill(signal),
+    exited,
     async close() {
       signalGroup('SIGTERM');
       const late = setTimeout(() => signalGroup('SIGKILL'), 5000);

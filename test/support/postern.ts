@@ -1,6 +1,7 @@
 /** Postern itself on Node, by the same `start` as in production, over real sockets to an upstream for tests. */
 
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { EXAMPLE } from '../../src/message/example.ts';
 import { type Postern, start } from '../../src/runtime/node.ts';
 import { createAuthority } from '../../src/sandbox/certificate.ts';
 import { startUpstream, type Upstream, type UpstreamOptions } from './upstream.ts';
@@ -80,8 +81,7 @@ export async function startPostern(
 }
 
 /** The seed's message: a label and an inline picture. */
-export const PICTURE =
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+export const [{ content: PICTURE }] = EXAMPLE.inlineImages;
 
 export const MESSAGE = {
   from: 'Support <support@ifaxin.com>',

@@ -8,7 +8,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { type Certificate, createAuthority } from '../../src/sandbox/certificate.ts';
+import type { Certificate } from '../../src/certificate.ts';
+import { createAuthority } from '../../src/sandbox/certificate.ts';
 import { parseLoginName } from '../../src/sendcloud.ts';
 import { Wire } from './wire.ts';
 

@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+/** Starts Postern, or says in a sentence why it cannot. In JavaScript that a Node too old for the rest still reads. */
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+
+if (major < 22 || (major === 22 && minor < 18)) {
+  stop(
+    `Postern needs Node 22.18 or newer, and this is ${process.version}. ` +
+      'Start it with "npm start" after "npm ci --omit=dev", which bring a newer Node along, or install Node 24.',
+  );
+} else {
+  import('../src/runtime/main.ts').then(({ main }) => main()).catch(stopWithout);
+}
+
+/** A package that is not there is the installation's fault; anything else is a bug, and shows where. */
+function stopWithout(error) {
+  const [, name] = /^Cannot find package '([^']+)'/.exec(error.message) || [];
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || !name) throw error;
+  stop(
+    `The package ${name.replace(/.*\/node_modules\//, '')} is not installed: run "npm ci --omit=dev" first.`,
+  );
+}
+
+function stop(sentence) {
+  console.error(sentence);
+  process.exitCode = 1;
+}

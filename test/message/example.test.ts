@@ -1,0 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { EXAMPLE } from '../../src/message/example.ts';
+import { parseMessage } from '../../src/message/parse.ts';
+
+it('is a message, and the one in README', () => {
+  expect(parseMessage(EXAMPLE)).toHaveProperty('message');
+  expect(readFileSync('README.md', 'utf8')).toContain(`-d '${JSON.stringify(EXAMPLE)}'`);
+});

@@ -2,9 +2,10 @@
 
 import { policyFailure } from './account.ts';
 import { type Idempotency, type IdempotencyState, IdempotencyUnavailable, storeKey } from './idempotency.ts';
-import type { NewEntry, Outbox, OutboxRecord, SentFacts } from './outbox.ts';
+import type { NewEntry, OutboxDoor, OutboxRecord, Put, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import { keyFailure, type Submission } from './submit.ts';
 
 export interface Enqueued {
@@ -24,7 +25,7 @@ const PUTTING_MS = 30_000;
 
 /** @param wake - runs after each put, so that a worker looks for what is due */
 export function createEnqueue(options: {
-  outbox: Outbox;
+  outbox: Pick<OutboxDoor, 'put' | 'read'>;
   idempotency: Idempotency;
   wake: (apiUser: string) => void;
 }): Enqueue {
@@ -69,7 +70,13 @@ export function createEnqueue(options: {
   }
 
   async function put(entry: NewEntry): Promise<Enqueued | Failure> {
-    const done = await outbox.put(entry);
+    let done: Put;
+    try {
+      done = await outbox.put(entry);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return outboxAway();
+      throw error;
+    }
     switch (done.state) {
       case 'mismatch':
         return keyFailure(done);
@@ -94,6 +101,12 @@ export function createEnqueue(options: {
     );
   }
 }
+
+/** The outbox cannot be read or written. */
+export const outboxAway = (): Failure =>
+  failure('store-unavailable', 'The outbox does not answer; nothing was kept or changed.', {
+    retryAfterMs: 5000,
+  });
 
 const unavailable = (): Failure =>
   failure('store-unavailable', 'The store of idempotency keys does not answer; nothing was kept.', {

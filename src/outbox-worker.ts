@@ -18,7 +18,8 @@ import { StoreUnavailable } from './store.ts';
 export interface SenderOptions {
   readonly outbox: Pick<Outbox, 'mark' | 'settle' | 'postpone'>;
   readonly deliver: Deliverer['deliver'];
-  readonly accounts: readonly Account[];
+  /** The configured ones, as they are now. */
+  readonly accounts: () => readonly Account[];
   /** Calls per window of an api_user that no account names. */
   readonly quotaLimit: number;
   /** The share of the window that is left to messages sent at once: OUTBOX_RESERVE. */
@@ -55,12 +56,11 @@ const pauseMs = (failures: number): number =>
   Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
 
 export function createSendClaim(options: SenderOptions): SendClaim {
-  const { outbox, deliver, quotaLimit, reserve, giveUpMs, emit, log } = options;
-  const accounts = new Map(options.accounts.map((account) => [canonicalApiUser(account.apiUser), account]));
+  const { outbox, deliver, accounts, quotaLimit, reserve, giveUpMs, emit, log } = options;
 
   /** How upstream is to be asked, and the calls of its window that a queued message may draw. */
   const loginOf = ({ apiUser, loginAs, apiKey, label }: Claim): { login: Login; limit: number } | Failure => {
-    const account = accounts.get(apiUser);
+    const account = accounts().find((one) => canonicalApiUser(one.apiUser) === apiUser);
     const limit = Math.max(1, Math.floor((account?.quota ?? quotaLimit) * (1 - reserve)));
     if (apiKey !== null) return { login: { apiUser: loginAs, apiKey, label }, limit };
     if (account) return { login: { apiUser: account.apiUser, apiKey: account.apiKey, label }, limit };
@@ -159,6 +159,7 @@ export function createSendClaim(options: SenderOptions): SendClaim {
           size: claim.content.length,
           recipients: envelope.to.length,
           composeMs: 0,
+          warnings: [],
         },
         { ...delivered, attempts: claim.attempts + delivered.attempts, replayed: false },
       ),

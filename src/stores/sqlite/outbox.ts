@@ -18,7 +18,7 @@ import {
 } from '../outbox-sql.ts';
 
 export interface SqliteOutboxOptions extends SqlOutboxOptions {
-  /** Where the file is, or is to be; its folder is made. */
+  /** Where the file is, or is to be; its folder is made. `:memory:` is a file that ends with the process. */
   readonly path: string;
   readonly log: Log;
 }
@@ -32,6 +32,8 @@ export interface SqliteOutbox extends Outbox {
 const MOST_JOBS = 250;
 const MOST_SWEPT = 500;
 const MOST_VACUUMED_PAGES = 500;
+
+const MEMORY = ':memory:';
 
 /** In KiB. The tables and indices of a million messages have some 500 MB, most of which rests. */
 const CACHE_KIB = 32 * 1024;
@@ -260,8 +262,7 @@ export function openSqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
 
 function openFile(options: SqliteOutboxOptions): OpenFile {
   const { path } = options;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  makeFile(path);
+  if (path !== MEMORY) makeFile(path);
   const database = new DatabaseSync(path);
   try {
     const sql = sqlOf(database);
@@ -289,6 +290,7 @@ function openFile(options: SqliteOutboxOptions): OpenFile {
  * would let go of the locks that this process may have on it (fcntl(2), "Advisory record locking").
  */
 function makeFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   try {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {

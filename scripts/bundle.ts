@@ -20,6 +20,9 @@ const { optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8
 const NODES_ALONE = ['smtp-server', ...Object.keys(optionalDependencies)];
 const FORBIDDEN = new RegExp(`^src/(?:smtp|sandbox|metrics)/|node_modules/(?:${NODES_ALONE.join('|')})/`);
 
+/** The functions of serverless.yml. */
+const FUNCTIONS = { gateway: 'src/runtime/lambda.ts', outbox: 'src/runtime/lambda-outbox.ts' };
+
 interface Bundle {
   readonly name: string;
   readonly packedBytes: number;
@@ -28,8 +31,8 @@ interface Bundle {
 
 const folder = await mkdtemp(join(tmpdir(), 'postern-bundle-'));
 try {
-  const bundles = await Promise.all([bundleWorker(), bundleLambda()]);
-  for (const bundle of bundles) report(bundle);
+  const bundles = await Promise.all([bundleWorker(), bundleFunctions()]);
+  for (const bundle of bundles.flat()) report(bundle);
 } finally {
   await rm(folder, { recursive: true });
 }
@@ -46,7 +49,7 @@ async function bundleWorker(): Promise<Bundle> {
   };
 }
 
-async function bundleLambda(): Promise<Bundle> {
+async function bundleFunctions(): Promise<Bundle[]> {
   const packed = join(folder, 'lambda');
   // Unset, serverless.yml would ask AWS for the secrets.
   const secrets = { SENDCLOUD_API_KEY: '', GATEWAY_TOKENS: '', UPSTASH_REDIS_REST_TOKEN: '' };
@@ -55,14 +58,19 @@ async function bundleLambda(): Promise<Bundle> {
     SLS_TELEMETRY_DISABLED: '1',
     POSTERN_BUILD_FOLDER: relative('.', join(folder, 'build')),
   });
-  // serverless-esbuild packs its metafile with the function, so the parts come from a build of the same options.
-  const { metafile } = await build({
-    ...LAMBDA_BUILD,
-    entryPoints: ['src/runtime/lambda.ts'],
-    metafile: true,
-    write: false,
-  });
-  return { name: 'Lambda, zipped', packedBytes: (await stat(join(packed, 'gateway.zip'))).size, metafile };
+  return Promise.all(
+    Object.entries(FUNCTIONS).map(async ([name, entryPoint]) => {
+      // serverless-esbuild packs its metafile with the function, so the parts come from a build of the same options.
+      const { metafile } = await build({
+        ...LAMBDA_BUILD,
+        entryPoints: [entryPoint],
+        metafile: true,
+        write: false,
+      });
+      const { size } = await stat(join(packed, `${name}.zip`));
+      return { name: `Lambda ${name}, zipped`, packedBytes: size, metafile };
+    }),
+  );
 }
 
 function report({ name, packedBytes, metafile }: Bundle): void {

@@ -61,11 +61,22 @@ export interface Config {
   readonly logLevel: LogLevel;
 }
 
+export interface AwsSettings {
+  readonly bucket: string;
+  readonly queueUrl: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | null;
+  /** Instead of AWS's own. */
+  readonly endpoints: { readonly s3: string | null; readonly sqs: string | null };
+}
+
 export interface OutboxSettings {
   /** The database's file on Node; `on` where the runtime brings its own store. */
   readonly location: string;
-  /** Where S3 and SQS hold it instead, by their names. */
-  readonly aws: { readonly bucket: string; readonly queueUrl: string } | null;
+  /** Where S3 and SQS hold it instead. */
+  readonly aws: AwsSettings | null;
   /** The share of the window that queued messages leave to those sent at once, from 0 to 1. */
   readonly reserve: number;
   /** How long the state of a message is kept after its end. */
@@ -100,6 +111,8 @@ const ACCOUNT_SETTINGS = [
   'ACCOUNTS',
   'BASIC_AUTH',
 ] as const;
+
+const AWS_OUTBOX = ['OUTBOX_BUCKET', 'OUTBOX_QUEUE_URL'] as const;
 
 /** Each may be in a file instead, which `<NAME>_FILE` names: what Docker, systemd and Kubernetes mount. */
 const SECRETS = [
@@ -298,6 +311,16 @@ const settings = (defaults: Defaults) =>
     QUOTA_ON_ERROR: v.optional(v.picklist(['local', 'refuse'], 'expected local or refuse'), 'local'),
     UPSTASH_REDIS_REST_URL: v.optional(url),
     UPSTASH_REDIS_REST_TOKEN: v.optional(v.string()),
+    OUTBOX_BUCKET: v.optional(
+      v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'expected the name of an S3 bucket')),
+    ),
+    OUTBOX_QUEUE_URL: v.optional(url),
+    AWS_REGION: v.optional(v.string()),
+    AWS_ACCESS_KEY_ID: v.optional(v.string()),
+    AWS_SECRET_ACCESS_KEY: v.optional(v.string()),
+    AWS_SESSION_TOKEN: v.optional(v.string()),
+    AWS_ENDPOINT_URL_S3: v.optional(url),
+    AWS_ENDPOINT_URL_SQS: v.optional(url),
     CORS_ORIGINS: v.optional(list(origin), ''),
     HOST: v.optional(host('expected a host name or an IP address')),
     PORT: v.optional(wholeNumber(0, 65535), '8080'),
@@ -307,8 +330,6 @@ const settings = (defaults: Defaults) =>
       defaults.outbox === 'on' ? v.picklist(['on', 'off'], 'expected on or off') : v.string(),
       defaults.outbox,
     ),
-    OUTBOX_BUCKET: v.optional(v.string()),
-    OUTBOX_QUEUE_URL: v.optional(url),
     OUTBOX_RESERVE: v.optional(share(0.9), '0.1'),
     OUTBOX_KEEP_DAYS: v.optional(wholeNumber(1, 365), '7'),
     OUTBOX_GIVE_UP_HOURS: v.optional(wholeNumber(1, 720), '24'),
@@ -336,7 +357,9 @@ export function parseConfig(
 ): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
   const { secrets, problems } = secretsInFiles(given, readFile);
-  const set = { ...given, ...secrets };
+  const set: Record<string, string | undefined> = { ...given, ...secrets };
+  // serverless.yml always names them, and serverless offline does not know what they are.
+  if (set.OUTBOX === 'off') for (const name of AWS_OUTBOX) delete set[name];
   const parsed = v.safeParse(settings(defaults), set);
   problems.push(...(parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`));
   problems.push(...combinationProblems(set));
@@ -440,7 +463,10 @@ function combinationProblems(set: Environment): string[] {
   };
   together('SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY');
   together('UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN');
-  together('OUTBOX_BUCKET', 'OUTBOX_QUEUE_URL');
+  // The others may be there for another reason.
+  if (AWS_OUTBOX.some(has)) {
+    together(...AWS_OUTBOX, 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY');
+  }
   together('SMTP_DOOR_CERT', 'SMTP_DOOR_KEY');
   if (has('SMTP_DOOR_CERT') && has('SMTP_DOOR_KEY') && !has('SMTP_DOOR_PORT') && !has('SMTPS_DOOR_PORT')) {
     problems.push(
@@ -465,15 +491,21 @@ function combinationProblems(set: Environment): string[] {
   return problems;
 }
 
+function awsOf(value: Settings): AwsSettings | null {
+  const { OUTBOX_BUCKET: bucket, OUTBOX_QUEUE_URL: queueUrl, AWS_REGION: region } = value;
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = value;
+  if (!bucket || !queueUrl || !region || !accessKeyId || !secretAccessKey) return null;
+  const endpoints = { s3: value.AWS_ENDPOINT_URL_S3 ?? null, sqs: value.AWS_ENDPOINT_URL_SQS ?? null };
+  const sessionToken = value.AWS_SESSION_TOKEN ?? null;
+  return { bucket, queueUrl, region, accessKeyId, secretAccessKey, sessionToken, endpoints };
+}
+
 const HOUR_MS = 60 * 60 * 1000;
 
 function outboxOf(value: Settings): OutboxSettings {
   return {
     location: value.OUTBOX,
-    aws:
-      value.OUTBOX_BUCKET && value.OUTBOX_QUEUE_URL
-        ? { bucket: value.OUTBOX_BUCKET, queueUrl: value.OUTBOX_QUEUE_URL }
-        : null,
+    aws: awsOf(value),
     reserve: value.OUTBOX_RESERVE,
     keepMs: value.OUTBOX_KEEP_DAYS * 24 * HOUR_MS,
     giveUpMs: value.OUTBOX_GIVE_UP_HOURS * HOUR_MS,

@@ -17,6 +17,8 @@ export interface Delivery {
   readonly limit: number;
   readonly envelope: Envelope;
   readonly content: Content;
+  /** See `Lease.send`. */
+  readonly beforeDot?: () => Promise<boolean>;
 }
 
 /** Milliseconds spent in each step, over all attempts. */
@@ -51,7 +53,7 @@ const CLOSED_MS = 10_000;
 
 export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }): Deliverer {
   return {
-    async deliver({ login, limit, envelope, content }, signal) {
+    async deliver({ login, limit, envelope, content, beforeDot }, signal) {
       const timing = { ...NO_TIME };
       let state: QuotaState | null = null;
       let tries = 0;
@@ -64,7 +66,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
 
       const outcome = await attempts(signal, async (attempt) => {
         tries++;
-        const asked = { helo: domainOf(envelope.from), attempt, fresh: attempt > 0 };
+        const asked = { helo: domainOf(envelope.from), fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
         if (isFailure(lease)) return lease;
         const obstacle = obstacleFor(envelope, lease, signal);
@@ -84,7 +86,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
           lease.release();
           return quotaExceeded(draw);
         }
-        return timed('send', lease.send(envelope, content, signal));
+        return timed('send', lease.send(envelope, content, signal, beforeDot));
       });
 
       if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing, attempts: tries };
@@ -99,9 +101,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
     },
 
     async verify(login, signal) {
-      const proof = await attempts(signal, (attempt) =>
-        relay.lease(login, { helo: null, attempt, fresh: true }, signal),
-      );
+      const proof = await attempts(signal, () => relay.lease(login, { helo: null, fresh: true }, signal));
       if (isFailure(proof)) return proof;
       proof.release();
       return null;

@@ -38,6 +38,7 @@ export function createEnqueue(options: {
     const entry: NewEntry = {
       id,
       apiUser,
+      loginAs: caller.account.apiUser,
       apiKey: caller.ownKey ? caller.account.apiKey : null,
       envelope,
       content,

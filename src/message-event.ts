@@ -45,6 +45,8 @@ export interface MessageEvent {
   /** Tries to hand the message over: 0 where it was refused here or replayed. */
   readonly attempts: number;
   readonly replayed: boolean;
+  /** What went out and will not arrive everywhere as it was meant. */
+  readonly warnings: readonly string[];
   /** In each step, and from the request's start to its outcome. */
   readonly milliseconds: Timing & { readonly compose: number; readonly total: number };
 }
@@ -60,6 +62,7 @@ export interface MessageFacts {
   readonly size: number | null;
   readonly recipients: number | null;
   readonly composeMs: number;
+  readonly warnings: readonly string[];
 }
 
 /** How a message ended at its door: `queued` has its outcome later. */

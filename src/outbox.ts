@@ -27,8 +27,10 @@ export interface SentFacts {
 export interface NewEntry {
   /** Not guessable; what the caller knows the message by. */
   readonly id: string;
-  /** In its canonical spelling. */
+  /** In its canonical spelling: whose the message is. */
   readonly apiUser: string;
+  /** The api_user as its caller spells it: upstream may tell the case of a login. */
+  readonly loginAs: string;
   /** The caller's own api_key; null where the configured account's is used at the time of sending. */
   readonly apiKey: string | null;
   readonly envelope: Envelope;
@@ -74,6 +76,7 @@ export interface Claim {
   readonly fence: number;
   readonly leasedUntil: number;
   readonly apiUser: string;
+  readonly loginAs: string;
   readonly apiKey: string | null;
   readonly envelope: Envelope;
   readonly content: Uint8Array;
@@ -81,6 +84,8 @@ export interface Claim {
   readonly createdAt: number;
   /** All of them, also those that are not kept. */
   readonly attempts: number;
+  /** Unix time in milliseconds of the first attempt that failed; null before it. */
+  readonly firstAttemptAt: number | null;
 }
 
 export type Put =
@@ -98,6 +103,9 @@ export interface Depth {
   readonly oldestDueAt: number | null;
 }
 
+/** What a caller's request comes to; the rest of the outbox is its worker's. */
+export type OutboxDoor = Pick<Outbox, 'put' | 'cancel' | 'read' | 'find' | 'list'>;
+
 /**
  * The contract of the outbox; `test/contract/outbox.ts` runs on every implementation.
  *
@@ -108,8 +116,8 @@ export interface Outbox {
   /** Keeps the message and its key, all or nothing: when this resolves, it is safe. A known key gives its first id. */
   put(entry: NewEntry): Promise<Put>;
   /**
-   * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of
-   * those in `except`. Ends leases that ran out, as the page above says.
+   * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of the
+   * api_users in `except`. Ends leases that ran out, as the page above says.
    */
   claim(options: {
     readonly count: number;
@@ -132,8 +140,11 @@ export interface Outbox {
     apiUser: string,
     options: { readonly state: OutboxState | null; readonly limit: number; readonly cursor: string | null },
   ): Promise<{ readonly records: readonly OutboxRecord[]; readonly cursor: string | null }>;
-  /** When the next message is due or the next lease runs out; null where nothing waits. */
-  nextDueAt(): Promise<number | null>;
+  /**
+   * When the next message is due, those of the api_users in `except` aside, or the next lease runs out; null where
+   * nothing waits.
+   */
+  nextDueAt(except?: ReadonlySet<string>): Promise<number | null>;
   depth(): Promise<Depth>;
   /** Forgets states that ended more than OUTBOX_KEEP_DAYS ago. */
   sweep(): Promise<void>;

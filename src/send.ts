@@ -125,7 +125,12 @@ export function createSend(options: {
       envelope: { ...envelope, size, eightBit },
       content: bytes,
       idempotency: key && { ...key, fingerprint: await fingerprintOf(source, queued) },
-      facts: { origin, id, composeMs: performance.now() - start },
+      facts: {
+        origin,
+        id,
+        composeMs: performance.now() - start,
+        warnings: sent.warnings.map(({ message }) => message),
+      },
     };
     return { submission, id, facts: { ...sent, label, size }, sendAt, queued };
   }
@@ -149,7 +154,7 @@ export function createSend(options: {
 
   /** What never reaches `submit` ends with the same event. */
   function refused({ caller, origin }: SendRequest, failed: Failure, composeMs: number): Sent {
-    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs };
+    const facts = { origin, id: null, label: null, size: null, recipients: null, composeMs, warnings: [] };
     const submitted: Submitted = {
       outcome: failed,
       replayed: false,

@@ -14,6 +14,13 @@ import { type Emit, type MessageFacts, messageEvent } from './message-event.ts';
 import { type Failure, failure, kindOf, type Outcome } from './outcome.ts';
 import type { Content, Envelope } from './transaction.ts';
 
+export interface StreamRead {
+  /** What was wrong with it: the cause where it was not sent. */
+  readonly flaw: Failure | null;
+  readonly size: number;
+  readonly warnings: readonly string[];
+}
+
 export interface Submission {
   readonly caller: Caller;
   readonly label: number | null;
@@ -22,9 +29,9 @@ export interface Submission {
   /** The caller's key and the fingerprint of what it sent with it; null without a key. */
   readonly idempotency: (MessageKey & { readonly fingerprint: string }) | null;
   /** What the event tells besides. */
-  readonly facts: Pick<MessageFacts, 'origin' | 'id' | 'composeMs'>;
-  /** What was wrong with a streamed content, known once it was read: the cause where it was not sent. */
-  readonly flaw?: () => Failure | null;
+  readonly facts: Pick<MessageFacts, 'origin' | 'id' | 'composeMs' | 'warnings'>;
+  /** What only the reading of a streamed content shows; asked when it is over. */
+  readonly read?: () => StreamRead;
 }
 
 export interface Submitted extends Delivered {
@@ -47,10 +54,11 @@ export function createSubmit(options: {
 
   return async function submit(submission, signal) {
     const submitted = await decide(submission, signal);
-    const { caller, label, envelope, facts } = submission;
+    const { caller, label, envelope, facts, read } = submission;
     const { apiUser } = caller.account;
     const recipients = envelope.to.length;
-    emit(messageEvent({ ...facts, apiUser, label, size: envelope.size, recipients }, submitted));
+    const { size, warnings } = read?.() ?? { size: envelope.size, warnings: facts.warnings };
+    emit(messageEvent({ ...facts, apiUser, label, size, recipients, warnings }, submitted));
     return submitted;
   };
 
@@ -63,7 +71,7 @@ export function createSubmit(options: {
     const found = await begin(key, submission.idempotency.fingerprint);
     if (!found) {
       const detail = 'The store of idempotency keys cannot take this one now; nothing was sent.';
-      return withoutSending(failure('quota-unavailable', detail, { retryAfterMs: 1000 }));
+      return withoutSending(failure('store-unavailable', detail, { retryAfterMs: 1000 }));
     }
     switch (found.state) {
       case 'replay':
@@ -95,13 +103,13 @@ export function createSubmit(options: {
   }
 
   async function deliver(submission: Submission, signal: AbortSignal): Promise<Delivered> {
-    const { caller, label, envelope, content, flaw } = submission;
+    const { caller, label, envelope, content, read } = submission;
     const { apiUser, apiKey, quota } = caller.account;
     const login = { apiUser, apiKey, label };
     const delivered = await deliverer.deliver({ login, limit: quota, envelope, content }, signal);
     const { outcome } = delivered;
     if (outcome.delivery !== 'not-sent') return delivered;
-    const cause = flaw?.() ?? outcome;
+    const cause = read?.().flaw ?? outcome;
     // A key that the caller brought is the caller's to mend.
     const isCallersKey = caller.ownKey && cause.code === 'upstream-credentials';
     return { ...delivered, outcome: isCallersKey ? { ...cause, code: 'unauthorized' } : cause };

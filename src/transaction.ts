@@ -18,8 +18,18 @@ export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
 /** An authenticated connection, for one transaction at a time. */
 export interface Lease {
-  /** One transaction. The connection takes care of itself afterwards, whatever the result. */
-  send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Failure>;
+  /**
+   * One transaction. The connection takes care of itself afterwards, whatever the result.
+   *
+   * @param beforeDot - called once all of the message is on its way, and awaited before its final dot is written.
+   * False, or a rejection, keeps the dot back: the message is not sent.
+   */
+  send(
+    envelope: Envelope,
+    content: Content,
+    signal: AbortSignal,
+    beforeDot?: () => Promise<boolean>,
+  ): Promise<Accepted | Failure>;
   /** Gives the connection back unused. */
   release(): void;
   /** The largest message upstream takes, in octets (RFC 1870); null where it does not say. */
@@ -30,8 +40,6 @@ export interface Lease {
 export interface Asked {
   /** The domain of the sender, for EHLO when the connection is new; null where there is no message yet. */
   readonly helo: string | null;
-  /** 0, 1, 2: later ones start at the next port. */
-  readonly attempt: number;
   /** Logged in now: after a loss the warm ones are not trusted, and only a login proves a key. */
   readonly fresh: boolean;
 }

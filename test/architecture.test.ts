@@ -44,7 +44,7 @@ describe('the layout', () => {
   it.each([
     ['src/postgres/quota.ts', "import { app } from '../http/app.ts';"],
     ['src/stores/postgres/quota.ts', "import { app } from '../../http/app.ts';"],
-    ['src/submit.ts', "import { createPool } from './relay/pool.ts';"],
+    ['src/submit.ts', "import { Pool } from './relay/pool.ts';"],
     ['src/message/parse.ts', "export type { Pool } from '../relay/pool.ts';"],
   ])('holds a new file %s to the direction', (file, source) => {
     expect(wrongImports(file, source)).toHaveLength(1);

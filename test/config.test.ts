@@ -45,6 +45,7 @@ describe('the settings', () => {
       maxMessageBytes: 16000000,
       quota: { limit: 20000, windowMs: 60000, guardMs: 500, onError: 'local' },
       redis: null,
+      aws: null,
       corsOrigins: [],
       host: null,
       port: 8080,
@@ -228,6 +229,41 @@ describe('the settings', () => {
     for (const name of ['SMTP_HOST', 'SMTP_SERVERNAME']) {
       expect(problems({ ...ACCOUNT, [name]: host })).toEqual([expect.stringMatching(`^${name}: expected`)]);
     }
+  });
+
+  it('put the outbox into S3 and SQS', () => {
+    const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/outbox';
+    const outbox = { OUTBOX_BUCKET: 'postern-outbox', OUTBOX_QUEUE_URL: queueUrl };
+    const keys = { AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'AKID', AWS_SECRET_ACCESS_KEY: 'secret' };
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys }).outbox?.aws).toEqual({
+      bucket: 'postern-outbox',
+      queueUrl,
+      region: 'eu-central-1',
+      accessKeyId: 'AKID',
+      secretAccessKey: 'secret',
+      sessionToken: null,
+      endpoints: { s3: null, sqs: null },
+    });
+    const more = { AWS_SESSION_TOKEN: 'session', AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:4566' };
+    expect(parse({ ...ACCOUNT, ...outbox, ...keys, ...more }).outbox?.aws).toMatchObject({
+      sessionToken: 'session',
+      endpoints: { s3: null, sqs: 'http://127.0.0.1:4566' },
+    });
+    // AWS's own settings may be there for another reason, and serverless offline cannot name the queue.
+    expect(parse({ ...ACCOUNT, ...keys }).outbox?.aws).toBeNull();
+    const offline = { OUTBOX: 'off', OUTBOX_BUCKET: '[object Object]', OUTBOX_QUEUE_URL: '[object Object]' };
+    expect(parse({ ...ACCOUNT, ...offline }).outbox).toBeNull();
+
+    expect(problems({ ...ACCOUNT, ...outbox }).map((problem) => problem.split(':')[0])).toEqual(
+      Object.keys(keys),
+    );
+    expect(problems({ ...ACCOUNT, ...keys, OUTBOX_BUCKET: 'postern-outbox' })).toEqual([
+      expect.stringMatching('^OUTBOX_QUEUE_URL: missing'),
+    ]);
+    expect(problems({ ...ACCOUNT, ...keys, OUTBOX_BUCKET: 'Outbox/', OUTBOX_QUEUE_URL: 'outbox' })).toEqual([
+      'OUTBOX_BUCKET: expected the name of an S3 bucket',
+      'OUTBOX_QUEUE_URL: expected an http(s) URL',
+    ]);
   });
 
   it('say how to write a sender that is not ASCII', () => {

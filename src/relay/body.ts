@@ -1,74 +1,63 @@
-/** The message on its way out: what is read of it, and when, tells the phase of the transaction. */
+/** The message as it goes over the wire: transparency (RFC 5321 section 4.5.2), CRLF, and the dot. */
 
-import { type Duplex, Readable } from 'node:stream';
-import type { Content } from '../transaction.ts';
-
-/**
- * How far a message is: `unread` until 354 has come, `uninvited` where something else came in its place, `ended`
- * from the moment the final dot may be written.
- */
-export type Progress = 'unread' | 'uninvited' | 'reading' | 'ended';
+const LF = 0x0a;
+const CR = 0x0d;
+const DOT = 0x2e;
 
 /** How much of a message is handed to the socket at a time, in bytes. */
-const CHUNK = 64 * 1024;
+const SLICE = 64 * 1024;
 
-/** Knows how far it is. */
-export class Body extends Readable {
-  progress: Progress = 'unread';
-  readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
-  readonly #corked: Duplex | null;
-  readonly #isInvited: () => boolean;
+/** Below this average, lines are read byte by byte: a native call for each costs more. */
+const SHORT_LINE = 32;
 
-  /** @param isInvited - whether upstream's last reply was 354; asked once, before anything is read */
-  constructor(content: Content, socket: Duplex | null, isInvited: () => boolean) {
-    super({ highWaterMark: CHUNK });
-    const whole = content instanceof Uint8Array;
-    this.#chunks = whole ? slices(content) : content[Symbol.asyncIterator]();
-    // A message of one chunk and its dot leave together: one TLS record and one system call fewer.
-    this.#corked = whole && content.length <= CHUNK ? socket : null;
-    this.#isInvited = isInvited;
-    // Before any pipe's own listener, so that the phase is set when the dot is written.
-    this.once('end', () => {
-      this.progress = 'ended';
-      setImmediate(() => this.#corked?.uncork());
-    });
-  }
-
-  override async _read(): Promise<void> {
-    try {
-      if (this.progress === 'unread' && !(await this.#begin())) return;
-      const { value, done } = await this.#chunks.next();
-      this.push(done ? null : value);
-    } catch (error) {
-      this.destroy(error as Error);
-    }
-  }
-
-  /**
-   * SMTPConnection takes any 2xx to DATA for 354: then a message would be read as commands. And what came with
-   * the 354 was said before the message: it is heard before the dot can make an answer of it.
-   */
-  async #begin(): Promise<boolean> {
-    if (!this.#isInvited()) {
-      this.progress = 'uninvited';
-      throw new Error('DATA was not answered with 354');
-    }
-    await new Promise((resolve) => setImmediate(resolve));
-    if (this.destroyed) return false;
-    this.progress = 'reading';
-    this.#corked?.cork();
-    return true;
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // Tells a stream's producer that nobody reads any more.
-    Promise.resolve(this.#chunks.return?.()).then(
-      () => done(error),
-      () => done(error),
-    );
-  }
+/** A whole message in parts that leave room for others in between. */
+export function* slices(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += SLICE) yield bytes.subarray(start, start + SLICE);
 }
 
-function* slices(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += CHUNK) yield bytes.subarray(start, start + CHUNK);
+/**
+ * Doubles a dot that begins a line, over the bounds of parts. An LF alone becomes CRLF: a server that took it for
+ * the end of a line would see another message than we do.
+ */
+export class DotStuffer {
+  /** The byte before; a message begins with a line. */
+  #last = LF;
+
+  stuff(part: Uint8Array): Uint8Array {
+    const bytes = Buffer.from(part.buffer, part.byteOffset, part.length);
+    const start = this.#firstDoubt(bytes);
+    const stuffed = start === -1 ? bytes : this.#rewrite(bytes, start);
+    this.#last = bytes.at(-1) ?? this.#last;
+    return stuffed;
+  }
+
+  /** The dot, on a line of its own. */
+  end(): Uint8Array {
+    return Buffer.from(this.#last === LF ? '.\r\n' : '\r\n.\r\n');
+  }
+
+  /** Where bytes may have to be put in; -1 where all is well, which is nearly always. */
+  #firstDoubt(bytes: Buffer): number {
+    if (this.#last === LF && bytes[0] === DOT) return 0;
+    let lines = Math.ceil(bytes.length / SHORT_LINE);
+    for (let lf = bytes.indexOf(LF); lf !== -1; lf = bytes.indexOf(LF, lf + 1)) {
+      const before = lf === 0 ? this.#last : bytes[lf - 1];
+      if (before !== CR || bytes[lf + 1] === DOT || lines-- === 0) return lf;
+    }
+    return -1;
+  }
+
+  #rewrite(bytes: Buffer, start: number): Buffer {
+    const out = Buffer.allocUnsafe(start + 2 * (bytes.length - start));
+    let length = bytes.copy(out, 0, 0, start);
+    let last = start === 0 ? this.#last : (bytes[start - 1] as number);
+    for (let at = start; at < bytes.length; at++) {
+      const byte = bytes[at] as number;
+      if (byte === LF && last !== CR) out[length++] = CR;
+      if (byte === DOT && last === LF) out[length++] = DOT;
+      out[length++] = byte;
+      last = byte;
+    }
+    return out.subarray(0, length);
+  }
 }

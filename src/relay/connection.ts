@@ -1,30 +1,22 @@
-/**
- * One SMTP session with upstream: STARTTLS, AUTH LOGIN, then transactions, on nodemailer's SMTPConnection.
- *
- * The phase of a transaction is known here and not guessed from an error: our own body stream is read
- * for the first time after 354, and its end is what makes SMTPConnection write the final dot.
- */
+/** Connections to upstream: opened, secured (STARTTLS, RFC 3207) and logged in, then for one message at a time. */
 
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import SMTPConnection, { type SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
+import { connect } from 'node:net';
 import type { Login } from '../account.ts';
-import { type Accepted, type Failure, failure, isFailure } from '../outcome.ts';
-import { emailIds, formatLoginName, parseQueueId } from '../sendcloud.ts';
-import type { Content, Envelope } from '../transaction.ts';
-import { Body, type Progress } from './body.ts';
+import { type Accepted, type Failure, isFailure, type Phase } from '../outcome.ts';
+import { formatLoginName } from '../sendcloud.ts';
+import type { Envelope } from '../transaction.ts';
 import {
-  loginFailure,
-  OUT_OF_STEP,
-  openingFailure,
-  refusal,
-  refusalPhase,
-  rejection,
-  type SmtpError,
+  handshakeFailed,
+  insecure,
+  loginLost,
+  loginRefused,
+  openingLost,
   sessionRefused,
   unreachable,
 } from './failures.ts';
-import { parseReply, replyCode } from './reply.ts';
+import { type Extensions, MailTransaction, type Message } from './mail-transaction.ts';
+import { type Reply, smtpReply } from './reply.ts';
+import { type Ending, nextTurn, Session } from './session.ts';
 
 /** Upstream's address, and what its certificate must say. */
 export interface Upstream {
@@ -35,309 +27,224 @@ export interface Upstream {
   readonly ca?: string;
 }
 
-/** An open, authenticated session. */
-export interface Connection {
-  /** False once the session has ended, whoever ended it. */
-  readonly alive: boolean;
-  readonly maxSize: number | null;
-  /** By the wall clock, in milliseconds. */
-  readonly openedAt: number;
-  /** Runs when the session ends while nobody sends. */
-  onEnd: () => void;
-  send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Failure>;
-  /** Ends a refused transaction (RFC 5321 section 4.1.1.5); false when the session cannot be used again. */
-  reset(signal: AbortSignal): Promise<boolean>;
-  /** Says QUIT and waits for the end, two seconds at the most. */
-  quit(): Promise<void>;
+/** A session inside TLS that awaits a login. */
+export interface Secured {
+  readonly session: Session;
+  readonly extensions: Extensions;
+  readonly port: number;
   close(): void;
 }
 
-/** SMTPConnection's own timers stand back: the deadline's AbortSignal decides. */
-const NEVER_MS = 24 * 60 * 60 * 1000;
+const KEEP_ALIVE_MS = 30_000;
+
+/** Connects and reads the greeting. */
+export async function greet(
+  upstream: Upstream,
+  port: number,
+  signal: AbortSignal,
+): Promise<Session | Failure> {
+  const at = `${upstream.host}:${port}`;
+  const session = await openSession(upstream.host, port, signal);
+  if (isFailure(session)) return session;
+  const greeting = await session.within(signal, () => answer(session, 220, 'greeting', at));
+  return isFailure(greeting) ? greeting : session;
+}
 
 /**
- * Opens a session and logs in.
+ * Opens a session up to the EHLO inside TLS.
  *
  * @param helo - EHLO's argument; null says the loopback address literal
  * @param signal - aborts the whole opening
  */
-export async function openConnection(
+export async function openSecured(
   upstream: Upstream,
   port: number,
-  login: Login,
   helo: string | null,
   signal: AbortSignal,
-): Promise<Connection | Failure> {
-  const socket = await openSocket(upstream.host, port, signal);
-  if (isFailure(socket)) return socket;
-
-  let maxSize: number | null = null;
-  const smtp = new SMTPConnection({
-    connection: socket,
-    host: upstream.host,
-    port,
-    name: helo ?? '[127.0.0.1]',
-    requireTLS: true,
-    servername: upstream.servername,
-    tls: { minVersion: 'TLSv1.2', ...(upstream.ca === undefined ? {} : { ca: upstream.ca }) },
-    connectionTimeout: NEVER_MS,
-    greetingTimeout: NEVER_MS,
-    socketTimeout: NEVER_MS,
-    socketCloseTimeout: 1000,
-    customAuth: {
-      LOGIN: (session) => {
-        maxSize = session.maxAllowedSize || null;
-        return authLogin(session);
-      },
-    },
+): Promise<Secured | Failure> {
+  const at = `${upstream.host}:${port}`;
+  const session = await greet(upstream, port, signal);
+  if (isFailure(session)) return session;
+  return session.within(signal, async () => {
+    const hello = await ehlo(session, helo, at);
+    if (isFailure(hello)) return hello;
+    const obstacle = await secure(session, hello, upstream, at);
+    if (obstacle) return obstacle;
+    // Only what is said inside TLS counts.
+    const extensions = await ehlo(session, helo, at);
+    if (isFailure(extensions)) return extensions;
+    return { session, extensions, port, close: () => session.close() };
   });
-  const session = new Session(smtp);
+}
 
-  // SMTPConnection listens from its next turn on; on workerd a socket can have closed by then.
-  const onClose = () => session.lost();
-  socket.once('close', onClose);
-  const connected = await session.step((done) => smtp.connect(done), signal);
-  socket.off('close', onClose);
-  if (connected) {
-    const upgrading = smtp.upgrading === true;
-    smtp.close();
-    return openingFailure(connected, `${upstream.host}:${port}`, upgrading);
+/** Logs in, and proves the api_key by that. */
+export async function logIn(
+  secured: Secured,
+  login: Login,
+  signal: AbortSignal,
+): Promise<Connection | Failure> {
+  const { session } = secured;
+  const failed = await session.within(signal, () => authenticate(session, login));
+  if (!failed) return new Connection(secured);
+  session.close();
+  return failed;
+}
+
+/** An open, authenticated session. */
+export class Connection {
+  readonly port: number;
+  /** The largest message upstream takes (RFC 1870); null where it does not say. */
+  readonly maxSize: number | null;
+  /** By the wall clock, in milliseconds. */
+  readonly openedAt = Date.now();
+  /** A transaction was begun here before. */
+  isUsed = false;
+  /** A refused transaction is still open upstream. */
+  needsReset = false;
+  readonly #session: Session;
+  readonly #extensions: Extensions;
+
+  constructor({ session, extensions, port }: Secured) {
+    this.port = port;
+    this.maxSize = Number(extensions.get('SIZE')) || null;
+    this.#session = session;
+    this.#extensions = extensions;
+    session.rest();
   }
-  const credentials = { user: formatLoginName(login), pass: login.apiKey };
-  const loggedIn = await session.step(
-    (done) => smtp.login({ ...credentials, method: 'LOGIN' }, done),
-    signal,
-  );
-  if (loggedIn) {
-    smtp.close();
-    return loginFailure(loggedIn, login);
+
+  /** False once the session has ended, whoever ended it. */
+  get alive(): boolean {
+    return this.#session.ending === null;
   }
-  return new AuthenticatedConnection(smtp, session, maxSize);
+
+  /** Runs when the session ends. */
+  set onEnd(listener: () => void) {
+    this.#session.onEnd = listener;
+  }
+
+  send(envelope: Envelope, message: Message, signal: AbortSignal): Promise<Accepted | Failure> {
+    return this.#session.within(signal, async () => {
+      // What upstream said of its own accord is heard before MAIL is, and taken for no answer to it.
+      await nextTurn();
+      this.#session.resume();
+      const transaction = new MailTransaction(this.#session, this.#extensions, this.isUsed);
+      this.isUsed = true;
+      const result = await transaction.run(envelope, message);
+      // Section 4.1.1.4: the reply to the dot ends the transaction, whatever it says.
+      this.needsReset = isFailure(result) && result.smtp?.phase !== 'dot';
+      if (!this.needsReset) this.#session.rest();
+      return result;
+    });
+  }
+
+  /** Ends a refused transaction (RFC 5321 section 4.1.1.5), or the connection where that cannot be done. */
+  async reset(signal: AbortSignal): Promise<void> {
+    const session = this.#session;
+    await session.within(signal, async () => {
+      // What was pipelined behind the refused command must have been refused too.
+      while (!session.isSettled) {
+        const reply = await session.reply();
+        if (reply === null || reply.code < 400) return session.close();
+      }
+      session.command('RSET');
+      const reply = await session.reply();
+      if (reply?.code !== 250) return session.close();
+      this.needsReset = false;
+      session.rest();
+    });
+  }
+
+  /** Says QUIT, and closes when that was answered. */
+  quit(): Promise<void> {
+    return this.#session.quit();
+  }
+
+  close(): void {
+    this.#session.close();
+  }
 }
 
 /** By host name, so that the runtime knows the name: on workerd, SNI and the certificate check hang on it. */
-function openSocket(host: string, port: number, signal: AbortSignal): Promise<Socket | Failure> {
+function openSession(host: string, port: number, signal: AbortSignal): Promise<Session | Failure> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const settle = (result: Socket | Failure) => {
+    const settle = (result: Session | Failure) => {
       socket.off('connect', onConnect).off('error', onError);
       signal.removeEventListener('abort', onAbort);
       resolve(result);
     };
     const fail = (failed: Failure) => {
+      settle(failed);
       socket.on('error', () => {}).destroy();
-      settle({ ...failed, again: true });
     };
-    const onConnect = () => settle(socket);
-    const onError = (error: Error) => fail(unreachable(`${host}:${port}`, error));
-    const onAbort = () => fail(failure('upstream-timeout', `${host}:${port} did not answer in time.`));
+    const onConnect = () => settle(new Session(socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)));
+    const onError = ({ code }: NodeJS.ErrnoException) => fail(unreachable(`${host}:${port}`, code));
+    const onAbort = () => fail(openingLost({ why: 'silent' }, `${host}:${port}`));
     socket.once('connect', onConnect).once('error', onError);
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
   });
 }
 
-/** Connects, reads upstream's greeting and leaves; null when it is 220. For the readiness probe. */
-export async function readGreeting(
-  upstream: Upstream,
-  port: number,
-  signal: AbortSignal,
-): Promise<Failure | null> {
-  const socket = await openSocket(upstream.host, port, signal);
-  if (isFailure(socket)) return socket;
-  try {
-    const smtp = parseReply(await firstLine(socket, signal), 'greeting');
-    return smtp.code === 220 ? null : sessionRefused(`${upstream.host}:${port}`, smtp);
-  } catch (error) {
-    return unreachable(`${upstream.host}:${port}`, error as Error);
-  } finally {
-    socket.on('error', () => {}).end('QUIT\r\n');
-    setTimeout(() => socket.destroy(), 1000);
-  }
+/** The reply that the next step needs; any other ends the session. */
+async function answer(session: Session, code: number, phase: Phase, at: string): Promise<Reply | Failure> {
+  const reply = await session.reply();
+  if (reply === null) return openingLost(session.ending as Ending, at);
+  if (reply.code === code) return reply;
+  session.close();
+  return sessionRefused(at, smtpReply(reply, phase));
 }
 
-/** A greeting may have more lines; its first one says it all. */
-async function firstLine(socket: Socket, signal: AbortSignal): Promise<string> {
-  let heard = '';
-  const closed = once(socket, 'close', { signal }).then(() => Promise.reject(new Error('Connection closed')));
-  while (!heard.includes('\n') && heard.length < 1000) {
-    const [chunk] = (await Promise.race([once(socket, 'data', { signal }), closed])) as [Buffer];
-    heard += chunk.toString('latin1');
+/** What upstream announces (RFC 5321 section 4.1.1.1). */
+async function ehlo(session: Session, helo: string | null, at: string): Promise<Extensions | Failure> {
+  session.command(`EHLO ${helo ?? '[127.0.0.1]'}`);
+  const reply = await answer(session, 250, 'ehlo', at);
+  if (isFailure(reply)) return reply;
+  return new Map(
+    reply.texts.slice(1).map((line) => {
+      const [keyword = '', ...parameters] = line.trim().split(/\s+/);
+      return [keyword.toUpperCase(), parameters.join(' ')];
+    }),
+  );
+}
+
+async function secure(
+  session: Session,
+  offered: Extensions,
+  { host, servername, ca }: Upstream,
+  at: string,
+): Promise<Failure | null> {
+  if (!offered.has('STARTTLS')) {
+    session.close();
+    return insecure(at, 'no STARTTLS');
   }
-  return heard.split(/\r?\n/, 1)[0] as string;
+  const trusted = { host, servername, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) } as const;
+  const ready = await session.startTls(trusted);
+  if (ready === null) return handshakeFailed(session.ending as Ending, at);
+  if (ready.code === 220) return null;
+  session.close();
+  return sessionRefused(at, smtpReply(ready, 'starttls'));
 }
 
 /** `AUTH LOGIN` with the user name as initial response, which saves a round trip. */
-const authLogin: SMTPConnectionCustomAuthHandler = async ({ auth, sendCommand, reject }) => {
-  const user = Buffer.from(auth.credentials.user).toString('base64');
-  let reply = await sendCommand(`AUTH LOGIN ${user}`);
-  // A server that ignores the initial response asks for the user name: base64("Username:").
-  if (reply.status === 334 && /^username:?$/i.test(Buffer.from(reply.text, 'base64').toString())) {
-    reply = await sendCommand(user);
+async function authenticate(session: Session, login: Login): Promise<Failure | null> {
+  const user = base64(formatLoginName(login));
+  session.command(`AUTH LOGIN ${user}`);
+  let reply = await session.reply();
+  // A server that ignores the initial response asks for the user name.
+  if (reply && asksForUser(reply)) {
+    session.command(user);
+    reply = await session.reply();
   }
-  if (reply.status === 334) reply = await sendCommand(Buffer.from(auth.credentials.pass).toString('base64'));
-  if (reply.status !== 235) reject('Login refused');
-};
-
-/** Settles each step once, however a dying connection speaks: by `error`, by `end`, by the callback, or twice. */
-class Session {
-  onEnd: () => void = () => {};
-  #settle: ((error: SmtpError) => void) | null = null;
-  readonly #smtp: SMTPConnection;
-
-  constructor(smtp: SMTPConnection) {
-    this.#smtp = smtp;
-    // These listeners stay for good: an `error` without one would end the process.
-    smtp.on('error', (error: SmtpError) => this.#ended(error));
-    smtp.on('end', () => this.lost());
+  if (reply?.code === 334) {
+    session.command(base64(login.apiKey));
+    reply = await session.reply();
+    if (reply?.code === 235) return null;
   }
-
-  /** The connection has ended. The reply that a 421 is says more than the end it brings, and is told after it. */
-  lost(): void {
-    setImmediate(() => this.#ended(new Error('Connection closed')));
-  }
-
-  /** Runs one step to its callback; resolves with the error, or null. An abort closes the connection. */
-  step(
-    start: (done: (error?: Error | null) => void) => void,
-    signal: AbortSignal,
-  ): Promise<SmtpError | null> {
-    return new Promise((resolve) => {
-      const settle = (error: SmtpError | null) => {
-        if (this.#settle !== settle) return;
-        this.#settle = null;
-        signal.removeEventListener('abort', onAbort);
-        resolve(error);
-      };
-      const onAbort = () => {
-        settle(Object.assign(new Error('Deadline passed'), { code: 'ABORT' }));
-        this.#smtp.close();
-      };
-      this.#settle = settle;
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      start((error) => settle(error ?? null));
-    });
-  }
-
-  #ended(error: SmtpError): void {
-    if (this.#settle) this.#settle(error);
-    else this.onEnd();
-  }
+  return reply === null ? loginLost(session.ending as Ending) : loginRefused(reply, login);
 }
 
-class AuthenticatedConnection implements Connection {
-  readonly maxSize: number | null;
-  readonly openedAt = Date.now();
-  readonly #smtp: SMTPConnection;
-  readonly #session: Session;
+const asksForUser = ({ code, texts }: Reply): boolean =>
+  code === 334 && /^username:?$/i.test(Buffer.from(texts.at(-1) ?? '', 'base64').toString());
 
-  constructor(smtp: SMTPConnection, session: Session, maxSize: number | null) {
-    this.#smtp = smtp;
-    this.#session = session;
-    this.maxSize = maxSize;
-  }
-
-  get alive(): boolean {
-    return !this.#smtp.destroyed;
-  }
-
-  set onEnd(listener: () => void) {
-    this.#session.onEnd = listener;
-  }
-
-  async send(envelope: Envelope, content: Content, signal: AbortSignal): Promise<Accepted | Failure> {
-    const smtp = this.#smtp;
-    const body = new Body(
-      content,
-      smtp._socket || null,
-      () => replyCode(smtp.lastServerResponse || '') === 354,
-    );
-    // Public on SMTPConnection: still false afterwards means that MAIL was not answered.
-    smtp.lastServerResponse = false;
-    const smtpEnvelope = {
-      from: envelope.from,
-      to: [...envelope.to],
-      use8BitMime: envelope.eightBit,
-      ...(envelope.size === null ? {} : { size: envelope.size }),
-    };
-    let info: SMTPConnection.SentMessageInfo | null = null;
-    const error = await this.#session.step(
-      (done) =>
-        smtp.send(smtpEnvelope, body, (failed, sent) => {
-          if (!failed) info = sent;
-          done(failed);
-        }),
-      signal,
-    );
-    const accepted = acceptedOf(info, body.progress);
-    if (accepted) return accepted;
-    const { progress } = body;
-    body.destroy();
-    return this.#sendFailure(error ?? answerOf(info), progress);
-  }
-
-  async reset(signal: AbortSignal): Promise<boolean> {
-    return (await this.#session.step((done) => this.#smtp.reset(done), signal)) === null;
-  }
-
-  async quit(): Promise<void> {
-    if (!this.alive) return;
-    await this.#session.step(() => this.#smtp.quit(), AbortSignal.timeout(2000));
-  }
-
-  close(): void {
-    this.#smtp.close();
-  }
-
-  #sendFailure(error: SmtpError, progress: Progress): Failure {
-    const { response = '' } = error;
-    const code = replyCode(response);
-    if (code >= 400) {
-      const phase = refusalPhase(error, progress);
-      // Amid DATA upstream would take RSET for a line of the message.
-      if (progress === 'reading') this.close();
-      const failed = refusal(parseReply(response, phase), error.rejectedErrors?.map(rejection) ?? []);
-      if (failed.code === 'upstream-credentials') this.close();
-      return failed;
-    }
-    // A session that lost its step cannot be trusted with another message.
-    this.close();
-    if (progress === 'ended') {
-      const what = error.code === 'ABORT' ? 'fell silent' : response ? 'answered nonsense' : 'was lost';
-      const detail = `Upstream ${what} after the final dot: it may have the message.`;
-      return failure('outcome-unknown', detail);
-    }
-    if (response || progress === 'uninvited') {
-      return failure('upstream-unreachable', OUT_OF_STEP);
-    }
-    if (error.code === 'ESTREAM') {
-      return failure('invalid-message', 'The message broke off before its end.');
-    }
-    if (error.code === 'ABORT') {
-      const detail = 'The deadline passed before the message was complete; it was not sent.';
-      return failure('upstream-timeout', detail);
-    }
-    const answered = this.#smtp.lastServerResponse !== false || progress !== 'unread';
-    const detail = `Upstream closed the connection ${answered ? 'within the transaction' : 'before it answered MAIL'}.`;
-    return failure('upstream-unreachable', detail, answered ? {} : { again: true });
-  }
-}
-
-/** Upstream's 250 to the dot; null for any other answer, or one that came before the dot was written. */
-function acceptedOf(info: SMTPConnection.SentMessageInfo | null, progress: Progress): Accepted | null {
-  if (!info || progress !== 'ended' || replyCode(info.response) !== 250) return null;
-  const queueId = parseQueueId(info.response);
-  return {
-    delivery: 'accepted',
-    reply: parseReply(info.response, 'dot'),
-    queueId,
-    emailIds: queueId === null ? {} : emailIds(queueId, info.accepted),
-    accepted: info.accepted,
-    rejected: (info.rejectedErrors ?? []).map(rejection),
-  };
-}
-
-/** An answer that SMTPConnection took for success and that is none. */
-const answerOf = (info: SMTPConnection.SentMessageInfo | null): SmtpError =>
-  Object.assign(new Error('No 250'), { response: info?.response ?? '' });
+const base64 = (text: string): string => Buffer.from(text).toString('base64');

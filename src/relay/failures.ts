@@ -1,51 +1,77 @@
-/** What went wrong with upstream, from SMTPConnection's errors and upstream's own words to the failure table. */
+/** What went wrong with upstream: how its session ended, and its own words, in terms of the failure table. */
 
 import type { Login } from '../account.ts';
-import { type Failure, failure, type Phase, type Rejection, type SmtpReply } from '../outcome.ts';
+import { type Failure, failure, type Rejection, type SmtpReply } from '../outcome.ts';
 import { FREQUENCY_LIMITED, formatLoginName } from '../sendcloud.ts';
-import type { Progress } from './body.ts';
-import { parseReply } from './reply.ts';
+import { type Reply, smtpReply } from './reply.ts';
+import type { Ending } from './session.ts';
 
-/** The fields that nodemailer's errors carry. */
-export interface SmtpError extends Error {
-  code?: string;
-  originalCode?: string;
-  command?: string;
-  response?: string;
-  responseCode?: number;
-  rejectedErrors?: readonly RecipientError[];
+/** What a failure may tell besides its code. */
+type Facts = Partial<Pick<Failure, 'smtp' | 'rejected' | 'again'>>;
+
+const OUT_OF_STEP = 'Upstream answered what belongs to no command; nothing was sent.';
+
+/** @param code - Node's, of the socket's error */
+export const unreachable = (at: string, code = 'closed'): Failure =>
+  failure('upstream-unreachable', `${at} cannot be reached (${code}).`, { again: true });
+
+/** Ended before there was a session to log in to. */
+export function openingLost(ending: Ending, at: string): Failure {
+  if (ending.why === 'silent') {
+    return failure('upstream-timeout', `${at} did not answer in time.`, { again: true });
+  }
+  return ending.why === 'lost' ? unreachable(at, ending.code) : outOfStep({ again: true });
 }
-interface RecipientError {
-  readonly message: string;
-  readonly recipient?: string | undefined;
-  readonly response?: string | undefined;
-  readonly responseCode?: number | undefined;
+
+/** Ended amid the TLS handshake: a lost connection has one of the system's codes, all else is about trust. */
+export function handshakeFailed(ending: Ending, at: string): Failure {
+  const { why, code } = ending;
+  if (why === 'silent' || (why === 'lost' && /^(?:E[A-Z0-9]+)?$/.test(code ?? '')))
+    return openingLost(ending, at);
+  return insecure(at, code ?? 'text in the clear behind STARTTLS');
 }
 
-export const OUT_OF_STEP = 'Upstream answered what belongs to no command; nothing was sent.';
+export const insecure = (at: string, why: string): Failure =>
+  failure('upstream-insecure', `${at} offers no trustworthy TLS (${why}).`);
 
-export const rejection = (error: RecipientError) => ({
-  address: error.recipient ?? '',
-  code: error.responseCode ?? 0,
-  response: error.response ?? error.message,
-});
+/** Upstream will not have this session, or not securely. */
+export function sessionRefused(at: string, smtp: SmtpReply): Failure {
+  const detail = `${at} refused the session.`;
+  if (smtp.code === FREQUENCY_LIMITED.code) return failure('quota-exceeded', detail, { smtp });
+  if (smtp.phase === 'starttls') return failure('upstream-insecure', detail, { smtp });
+  if (smtp.code >= 500) return failure('upstream-unreachable', detail, { smtp });
+  if (smtp.code >= 400) return busy(detail, { smtp });
+  return failure('upstream-unreachable', `${at} does not speak SMTP as it should.`, { smtp });
+}
 
-/** Where upstream said no, from what was running. */
-export function refusalPhase(error: SmtpError, progress: Progress): Phase {
-  if (progress === 'ended') return 'dot';
-  if (progress === 'reading') return 'data';
-  if (error.command === 'MAIL FROM') return 'mail';
-  return error.command === 'RCPT TO' ? 'rcpt' : 'data';
+/** Ended amid AUTH. */
+export function loginLost({ why }: Ending): Failure {
+  if (why === 'out-of-step') return outOfStep({ again: true });
+  return why === 'silent'
+    ? failure('upstream-timeout', 'Upstream did not answer the login in time.', { again: true })
+    : failure('upstream-unreachable', 'Upstream closed the connection at the login.', { again: true });
+}
+
+export function loginRefused(reply: Reply, login: Login): Failure {
+  const smtp = smtpReply(reply, 'auth');
+  if (smtp.code === FREQUENCY_LIMITED.code) {
+    return failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp });
+  }
+  if (smtp.code < 400) return outOfStep({ smtp });
+  if (smtp.code < 500) return busy('Upstream cannot take the login now.', { smtp });
+  const label = login.label === null ? '' : `, or the label ${login.label} does not exist`;
+  const detail = `Upstream refused the login ${formatLoginName(login)}: the api_key is wrong${label}.`;
+  return failure('upstream-credentials', detail, { smtp });
 }
 
 /** Upstream's 4xx or 5xx within a transaction, by its code. */
 export function refusal(smtp: SmtpReply, rejected: readonly Rejection[]): Failure {
   const { code, phase, response } = smtp;
-  const more = { smtp, ...(rejected.length > 0 ? { rejected } : {}) };
+  const more = { smtp, ...(rejected.length > 0 && { rejected }) };
   if ([code, ...rejected.map((one) => one.code)].includes(FREQUENCY_LIMITED.code)) {
     return failure('quota-exceeded', 'Upstream says that the quota is spent.', more);
   }
-  if (code < 500) return busy('Upstream deferred the message; it was not sent.', smtp, more);
+  if (code < 500) return busy('Upstream deferred the message; it was not sent.', more);
   if (phase === 'mail' && (code === 530 || code === 535)) {
     return failure('upstream-credentials', 'Upstream no longer knows the login of this session.', more);
   }
@@ -57,63 +83,26 @@ export function refusal(smtp: SmtpReply, rejected: readonly Rejection[]): Failur
   return failure('message-refused', 'Upstream refused the message; it was not sent.', more);
 }
 
+/** Ended within a transaction, and before the final dot. */
+export function notSent({ why }: Ending, more: Facts): Failure {
+  if (why === 'out-of-step') return outOfStep(more);
+  if (why === 'silent') {
+    const detail = 'The deadline passed before the message was complete; it was not sent.';
+    return failure('upstream-timeout', detail, more);
+  }
+  const when = more.again ? 'before it answered MAIL' : 'within the transaction';
+  return failure('upstream-unreachable', `Upstream closed the connection ${when}.`, more);
+}
+
+/** Whatever ended the session or came in place of an answer: the dot was written. */
+export function outcomeUnknown(ending: Ending | null): Failure {
+  const what = { lost: 'was lost', silent: 'fell silent', 'out-of-step': 'answered nonsense' };
+  const detail = `Upstream ${what[ending?.why ?? 'out-of-step']} after the final dot: it may have the message.`;
+  return failure('outcome-unknown', detail);
+}
+
+export const outOfStep = (more: Facts = {}): Failure => failure('upstream-unreachable', OUT_OF_STEP, more);
+
 /** Upstream's 4xx says no time; half a minute is what its own deferrals take at least. */
-const busy = (detail: string, smtp: SmtpReply, more: Partial<Failure> = {}): Failure =>
-  failure('upstream-busy', detail, { retryAfterMs: 30_000, ...more, smtp });
-
-/** @param at - host and port */
-export const unreachable = (at: string, error: SmtpError): Failure =>
-  failure(
-    'upstream-unreachable',
-    `${at} cannot be reached (${error.originalCode ?? error.code ?? 'closed'}).`,
-  );
-
-/** Between TCP's connect and a session that is secured and ready for AUTH. */
-export function openingFailure(error: SmtpError, at: string, upgrading: boolean): Failure {
-  if (error.code === 'ABORT') {
-    return failure('upstream-timeout', `${at} did not answer in time.`, { again: true });
-  }
-  if (error.response) {
-    return sessionRefused(at, parseReply(error.response, openingPhase(error)));
-  }
-  // Closed or reset amid the handshake is a lost connection; whatever else TLS said is about trust.
-  const cause = error.originalCode ?? error.code ?? '';
-  if (upgrading && !['ETLS', 'ECONNRESET', 'EPIPE', ''].includes(cause)) {
-    return failure('upstream-insecure', `${at} offers no trustworthy TLS (${cause}).`);
-  }
-  return { ...unreachable(at, error), again: true };
-}
-
-function openingPhase(error: SmtpError): Phase {
-  if (error.command === 'STARTTLS') return 'starttls';
-  return error.command === 'EHLO' ? 'ehlo' : 'greeting';
-}
-
-/** Upstream will not have this session, or not securely. */
-export function sessionRefused(at: string, smtp: SmtpReply): Failure {
-  const detail = `${at} refused the session.`;
-  if (smtp.code === FREQUENCY_LIMITED.code) return failure('quota-exceeded', detail, { smtp });
-  if (smtp.phase === 'starttls') return failure('upstream-insecure', detail, { smtp });
-  if (smtp.code >= 500) return failure('upstream-unreachable', detail, { smtp });
-  if (smtp.code >= 400) return busy(detail, smtp);
-  return failure('upstream-unreachable', `${at} does not speak SMTP as it should.`, { smtp });
-}
-
-/** AUTH LOGIN went wrong. */
-export function loginFailure(error: SmtpError, login: Login): Failure {
-  if (error.code === 'ABORT') {
-    return failure('upstream-timeout', 'Upstream did not answer the login in time.', { again: true });
-  }
-  if (error.response === undefined) {
-    return failure('upstream-unreachable', 'Upstream closed the connection at the login.', { again: true });
-  }
-  const smtp = parseReply(error.response, 'auth');
-  if (smtp.code === FREQUENCY_LIMITED.code) {
-    return failure('quota-exceeded', 'Upstream says that the quota is spent.', { smtp });
-  }
-  if (smtp.code < 400) return failure('upstream-unreachable', OUT_OF_STEP, { smtp });
-  if (smtp.code < 500) return busy('Upstream cannot take the login now.', smtp);
-  const label = login.label === null ? '' : `, or the label ${login.label} does not exist`;
-  const detail = `Upstream refused the login ${formatLoginName(login)}: the api_key is wrong${label}.`;
-  return failure('upstream-credentials', detail, { smtp });
-}
+const busy = (detail: string, more: Facts): Failure =>
+  failure('upstream-busy', detail, { retryAfterMs: 30_000, ...more });

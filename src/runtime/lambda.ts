@@ -6,7 +6,7 @@ import { ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createGateway } from './gateway.ts';
 import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
@@ -49,7 +49,7 @@ function open(environment: Environment): Handler {
 function openGateway(environment: Environment): Handler {
   const config = parseConfig(environment, DEFAULTS);
   const log = createLog(config.logLevel, writeLog);
-  const pool = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const { app } = createGateway(config, {
     ...stores,

@@ -14,7 +14,7 @@ import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { metricsRoutes } from '../metrics/routes.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
@@ -79,7 +79,7 @@ export async function start(
   const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
   const log = createLog(config.logLevel, writeLog);
 
-  const pool = createPool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
+  const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
   const quota = metrics?.counted(stores.quota) ?? stores.quota;

@@ -5,7 +5,7 @@ import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
-import { createPool } from '../relay/pool.ts';
+import { Pool } from '../relay/pool.ts';
 import { createRemoteDeliverer } from './cloudflare/delivery.ts';
 import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
 import { createWorkerStores } from './cloudflare/stores.ts';
@@ -85,4 +85,4 @@ function createSingleDeliverer(config: WorkerConfig, quota: Quota): Deliverer {
 
 /** Lives as long as one request: what is idle when it ends is closed, not kept. */
 const createRelay = ({ smtp, deadlineMs }: WorkerConfig) =>
-  createPool({ ...smtp, upstream: smtp, idleMs: deadlineMs });
+  new Pool({ ...smtp, upstream: smtp, idleMs: deadlineMs });

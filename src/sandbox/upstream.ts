@@ -14,14 +14,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
-import { domainToASCII } from 'node:url';
 import {
   SMTPServer,
   type SMTPServerDataStream,
   type SMTPServerError,
   type SMTPServerSession,
 } from 'smtp-server';
+import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
 import type { Certificate } from '../certificate.ts';
+import { splitPathCommand } from '../message/path.ts';
 import { FREQUENCY_LIMITED, type LoginName, MAX_MESSAGE_BYTES, parseLoginName } from '../sendcloud.ts';
 import type { Inbox } from './inbox.ts';
 import { speakSendCloud } from './wording.ts';
@@ -61,7 +62,9 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
 
     onConnect(session, callback) {
       for (const connection of server.connections) {
-        if (connection.session === session) speakSendCloud(connection);
+        if (connection.session !== session) continue;
+        speakSendCloud(connection);
+        readPathsAsWritten(connection);
       }
       callback();
     },
@@ -91,7 +94,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     callback: (error: null, reply: string) => void,
   ): Promise<void> {
     const raw = await buffer(stream);
-    const to = session.envelope.rcptTo.map((recipient) => onTheWire(recipient.address));
+    const to = session.envelope.rcptTo.map(({ address }) => address);
     const receivedAt = new Date();
     const queueId = `${receivedAt.getTime()}_1_${session.transaction}_${inbox.next}.sc-127_0_0_1-inbound`;
     const socket = sockets.get(session);
@@ -104,7 +107,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
           ...(parseLoginName(session.user) as LoginName),
           tls: (socket instanceof TLSSocket && socket.getProtocol()) || 'none',
         },
-        envelope: { from: session.envelope.mailFrom ? onTheWire(session.envelope.mailFrom.address) : '', to },
+        envelope: { from: session.envelope.mailFrom ? session.envelope.mailFrom.address : '', to },
         raw,
       });
     }
@@ -142,6 +145,13 @@ const refusal = (responseCode: number, text: string): SMTPServerError =>
 
 const localPart = (address: string) => address.slice(0, address.lastIndexOf('@')).toLowerCase();
 
-/** Takes back that smtp-server decodes punycode domains. */
-const onTheWire = (address: string) =>
-  address.replace(/@(.*[^\0-\x7f].*)$/, (_, domain: string) => `@${domainToASCII(domain)}`);
+/** smtp-server's own parser refuses quoted local parts (RFC 5321 section 4.1.2) and decodes punycode. */
+function readPathsAsWritten(connection: SMTPConnection): void {
+  const parse = connection._parseAddressCommand.bind(connection);
+  connection._parseAddressCommand = (name, line) => {
+    const command = splitPathCommand(line.toString());
+    if (command === null) return false;
+    const parsed = parse(name, `${command.verb}:<a@b.example> ${command.parameters}`);
+    return parsed && { ...parsed, address: command.address };
+  };
+}

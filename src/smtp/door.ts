@@ -1,30 +1,22 @@
 /**
- * The SMTP door, for apps that speak SMTP already: STARTTLS, a login as upstream has it, and each message
- * streamed through to upstream as it comes.
+ * The SMTP door, for apps that speak SMTP already: TLS, a login as upstream has it, and each message passed on to
+ * upstream as it comes.
  */
 
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import {
-  SMTPServer,
-  type SMTPServerAddress,
-  type SMTPServerAuthentication,
-  type SMTPServerDataStream,
-  type SMTPServerError,
-  type SMTPServerSession,
-} from 'smtp-server';
-import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
-import { policyFailure } from '../account.ts';
-import type { Authenticator, Caller } from '../authenticate.ts';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { SMTPServer, type SMTPServerError, type SMTPServerSession } from 'smtp-server';
+import type { Authenticator } from '../authenticate.ts';
 import type { Certificate } from '../certificate.ts';
-import { firstOf } from '../deadline.ts';
+import { peerOf } from '../failed-logins.ts';
 import type { Log } from '../log.ts';
-import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';
-import { parseLoginName } from '../sendcloud.ts';
+import type { Emit } from '../message-event.ts';
 import type { Submit } from '../submit.ts';
-import { declaredSize, isEightBit, mailProblem, onTheWire, rcptProblem } from './envelope.ts';
-import { Incoming } from './incoming.ts';
-import { type Reply, replyOf } from './reply.ts';
+import { Connection } from './connection.ts';
+import { Places } from './places.ts';
+import type { Reply } from './reply.ts';
+import { CROWDED, Session, type SessionContext } from './session.ts';
+import { Turns } from './turns.ts';
 
 export interface SmtpDoorOptions {
   readonly submit: Submit;
@@ -32,10 +24,16 @@ export interface SmtpDoorOptions {
   readonly certificate: Certificate;
   /** Announced as SIZE (RFC 1870), in octets. */
   readonly maxMessageBytes: number;
-  /** For a message from DATA to its reply; twice as long for a client to log in. */
+  /** For a message from DATA to its reply. */
   readonly deadlineMs: number;
-  /** Takes AUTH without TLS: for a sandbox. */
+  /** Most upstream connections of a login. */
+  readonly smtp: { readonly connections: number };
+  /** Takes AUTH without TLS from this machine itself: for a sandbox. */
   readonly clearAuth?: boolean;
+  /** How long a client may be silent between two commands; as long as RFC 5321 wants it, if absent. */
+  readonly idleMs?: number;
+  /** For what is refused before it is submitted. */
+  readonly emit: Emit;
   readonly log: Log;
 }
 
@@ -53,13 +51,13 @@ export interface SmtpDoor {
   close(): Promise<void>;
 }
 
-/** What a session is logged in as. */
-interface Sender {
-  readonly caller: Caller;
-  readonly label: number | null;
-}
+/** Clients that have not logged in, and those that have; of these the last ones are for api_users that have few. */
+const MOST_STRANGERS = 200;
+const MOST_GUESTS = 240;
+const RESERVED_FOR_FEW = 40;
 
-const MOST_CONNECTIONS = 200;
+/** Sockets in all, those included that are on their way out. */
+const MOST_SOCKETS = MOST_STRANGERS + MOST_GUESTS + 100;
 
 /** The longest command is AUTH's line with user name and password. */
 const MOST_COMMAND_BYTES = 4096;
@@ -70,217 +68,137 @@ const MOST_COMMANDS_BEFORE_LOGIN = 20;
 /** RFC 5321 section 4.5.3.2.7: a server waits at least five minutes for the next command. */
 const IDLE_MS = 5 * 60 * 1000;
 
-/** How long a client may go on writing a message whose fate is decided. */
-const MOST_DISCARD_MS = 10_000;
+/** Longer than any message takes with its deadline, for a client that does not leave. */
+const GRACE_MS = 10_000;
 
-const TIMED_OUT: Reply = { code: 421, text: '4.4.2 The message did not arrive in time' };
-const LOGIN_TIMED_OUT: Reply = { code: 421, text: '4.4.2 No login in time' };
-const SHUTTING_DOWN: Reply = { code: 421, text: '4.3.2 Shutting down, try again' };
+export const createSmtpDoor = (options: SmtpDoorOptions): SmtpDoor => new Door(options);
 
-export function createSmtpDoor(options: SmtpDoorOptions): SmtpDoor {
-  const { submit, authenticator, maxMessageBytes, deadlineMs, clearAuth = false, log } = options;
-  const discardMs = Math.min(deadlineMs, MOST_DISCARD_MS);
-  const connections = new WeakMap<SMTPServerSession, SMTPConnection>();
-  const loginTimers = new WeakMap<SMTPServerSession, NodeJS.Timeout>();
-  /** Sessions with a message on its way. */
-  const sending = new Set<SMTPServerSession>();
-  let closing = false;
+class Door implements SmtpDoor {
+  readonly #options: SmtpDoorOptions;
+  readonly #context: SessionContext;
+  readonly #engine: SMTPServer;
+  readonly #sessions = new Map<SMTPServerSession, Session>();
+  readonly #sockets = new Set<Socket>();
+  readonly #servers: Server[] = [];
 
-  const createServer = (secure: boolean): SMTPServer => {
-    const server = new SMTPServer({
-      secure,
-      cert: options.certificate.cert,
-      key: options.certificate.key,
+  constructor(options: SmtpDoorOptions) {
+    this.#options = options;
+    this.#context = {
+      ...options,
+      strangers: new Places(MOST_STRANGERS, 0),
+      guests: new Places(MOST_GUESTS, RESERVED_FOR_FEW),
+      // One connection of a login is left to the messages that are complete.
+      streams: new Turns(Math.max(1, options.smtp.connections - 1)),
+    };
+    this.#engine = this.#createEngine();
+  }
+
+  listen(port: number, host?: string): Promise<number> {
+    return this.#listen(port, host, false);
+  }
+
+  listenTls(port: number, host?: string): Promise<number> {
+    return this.#listen(port, host, true);
+  }
+
+  renew({ cert, key }: Certificate): void {
+    this.#engine.updateSecureContext({ cert, key });
+  }
+
+  async close(): Promise<void> {
+    const closed = this.#servers.map(async (server) => {
+      const ended = once(server, 'close');
+      server.close();
+      await ended;
+    });
+    for (const session of this.#sessions.values()) session.leave();
+    const late = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, this.#options.deadlineMs + GRACE_MS);
+    await Promise.all(closed);
+    clearTimeout(late);
+  }
+
+  async #listen(port: number, host: string | undefined, implicitTls: boolean): Promise<number> {
+    const server = createServer((socket) => this.#accept(socket, implicitTls));
+    server.maxConnections = MOST_SOCKETS;
+    await once(server.listen(port, host), 'listening');
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  #accept(socket: Socket, implicitTls: boolean): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // A connection that breaks off, or fails at TLS, is the client's own affair.
+    const onError = (error: Error) => this.#options.log.debug('smtp connection', { error: error.message });
+    socket.on('error', onError);
+    const clearAuth = this.#options.clearAuth === true;
+    const connection = new Connection(this.#engine, socket, { implicitTls, clearAuth });
+    connection.on('error', onError);
+    const session = new Session(connection, this.#context);
+    this.#sessions.set(connection.session, session);
+    if (this.#context.strangers.take(peerOf(connection.remoteAddress), session)) {
+      this.#engine.connections.add(connection);
+      connection.init();
+      return;
+    }
+    session.closed();
+    this.#sessions.delete(connection.session);
+    // Before the handshake nothing can be said.
+    if (implicitTls) socket.destroy();
+    else connection.drop(CROWDED);
+  }
+
+  #createEngine(): SMTPServer {
+    const { certificate, maxMessageBytes, idleMs = IDLE_MS, clearAuth = false } = this.#options;
+    const sessionOf = (of: SMTPServerSession) => this.#sessions.get(of) as Session;
+    return new SMTPServer({
+      cert: certificate.cert,
+      key: certificate.key,
       minVersion: 'TLSv1.2',
-      // Not the name of the machine, which is nobody's business.
+      // Not the name of the machine, which is private.
       name: 'postern',
       size: maxMessageBytes,
       authMethods: ['LOGIN', 'PLAIN'],
       authRequiredMessage: '5.7.0 Authentication required: STARTTLS, then AUTH LOGIN or PLAIN',
+      allowInsecureAuth: clearAuth,
       disabledCommands: ['WIZ', 'SHELL', 'KILL'],
       hideSMTPUTF8: true,
-      allowInsecureAuth: clearAuth,
       disableReverseLookup: true,
-      maxClients: MOST_CONNECTIONS,
       maxCommandLength: MOST_COMMAND_BYTES,
       maxAllowedUnauthenticatedCommands: MOST_COMMANDS_BEFORE_LOGIN,
-      socketTimeout: IDLE_MS,
-      closeTimeout: deadlineMs + discardMs,
+      socketTimeout: idleMs,
       // Its lines are not for us: our own log says what happened to each message.
       logger: false,
 
-      onConnect(session, callback) {
-        for (const connection of server.connections) {
-          if (connection.session === session) admit(connection);
-        }
-        callback();
-      },
-      onAuth(authentication, session, callback) {
-        logIn(authentication, session.remoteAddress).then(
-          (result) => {
-            if (!isFailure(result)) return callback(null, { user: result });
-            log.info('login refused', {
-              door: 'smtp',
-              clientAddress: session.remoteAddress,
-              code: result.code,
-              detail: result.detail,
-            });
-            callback(asError(replyOf(result)));
-          },
-          (error) => callback(asError(replyOf(internal(error)))),
-        );
+      onAuth(given, session, callback) {
+        void sessionOf(session)
+          .logIn(given)
+          .then((refused) => (refused ? callback(asError(refused)) : callback(null, { user: session.id })));
       },
       onMailFrom(sender, session, callback) {
-        const { caller, label } = session.user as Sender;
-        const problem = mailProblem(sender);
-        if (problem) return callback(asError(problem));
-        const forbidden = policyFailure(caller.account, wire(sender), label);
-        callback(forbidden && asError(replyOf(forbidden)));
+        callback(asErrorOrNull(sessionOf(session).mail(sender)));
       },
       onRcptTo(recipient, session, callback) {
-        const problem = rcptProblem(recipient, session.envelope.rcptTo.length);
-        callback(problem && asError(problem));
+        callback(asErrorOrNull(sessionOf(session).rcpt(recipient)));
       },
       onData(stream, session, callback) {
-        void take(stream, session, callback);
+        void sessionOf(session)
+          .data(stream)
+          .then(
+            (reply) => reply && (reply.code === 250 ? callback(null, reply.text) : callback(asError(reply))),
+          );
       },
-      onClose(session) {
-        clearTimeout(loginTimers.get(session));
+      onClose: (session) => {
+        sessionOf(session).closed();
+        this.#sessions.delete(session);
       },
     });
-    // A connection that breaks off, or fails at TLS, is the client's own affair.
-    server.on('error', (error) => log.debug('smtp connection', { error: error.message }));
-    return server;
-  };
-  const [plain, secure] = [createServer(false), createServer(true)];
-  const servers = [plain, secure];
-
-  function admit(connection: SMTPConnection): void {
-    const { session } = connection;
-    connections.set(session, connection);
-    const timer = setTimeout(() => {
-      if (!session.user) say(connection, LOGIN_TIMED_OUT);
-    }, 2 * deadlineMs);
-    loginTimers.set(session, timer.unref());
-
-    // The library refuses AUTH in the clear, but announces it: then a client has sent its password already.
-    const send = connection.send.bind(connection);
-    connection.send = (code, text, context) => {
-      const told = Array.isArray(text) && !connection.secure && !clearAuth ? text.filter(isNotAuth) : text;
-      send(code, told, context);
-    };
   }
-
-  async function logIn(given: SMTPServerAuthentication, address: string): Promise<Sender | Failure> {
-    const { username = '', password, authzid, authcid } = given;
-    const name = parseLoginName(username);
-    if (name === null) return failure('unauthorized', 'The label is not a positive whole number.');
-    // RFC 4616 section 2: an authorization identity asks to act for somebody else.
-    if (authzid && authcid && authzid !== authcid) {
-      return failure('unauthorized', 'Nobody may act for another api_user.');
-    }
-    const caller = await authenticator.login(
-      name.apiUser,
-      password ?? '',
-      address,
-      AbortSignal.timeout(deadlineMs),
-    );
-    return isFailure(caller) ? caller : { caller, label: name.label };
-  }
-
-  async function take(
-    stream: SMTPServerDataStream,
-    session: SMTPServerSession,
-    callback: (error: Error | null, text?: string) => void,
-  ): Promise<void> {
-    sending.add(session);
-    const incoming = new Incoming(stream, maxMessageBytes);
-    const outcome = await forward(incoming, session).catch(internal);
-    const { flaw } = incoming;
-    const reply = outcome === flaw?.failure ? flaw.reply : replyOf(outcome);
-
-    const arrived = await incoming.discard(discardMs);
-    sending.delete(session);
-    const connection = connections.get(session);
-    if (!arrived && connection) {
-      // What will never do is said even in the midst of DATA, or the client would try again for ever.
-      say(connection, reply.code < 500 ? TIMED_OUT : reply);
-      connection.close();
-    } else {
-      if (reply.code === 250) callback(null, reply.text);
-      else callback(asError(reply));
-      if (closing && connection) say(connection, SHUTTING_DOWN);
-    }
-  }
-
-  async function forward(incoming: Incoming, session: SMTPServerSession): Promise<Outcome> {
-    const { caller, label } = session.user as Sender;
-    const { mailFrom, rcptTo } = session.envelope;
-    if (!mailFrom) throw new Error('DATA without MAIL');
-    const { outcome } = await submit(
-      {
-        caller,
-        label,
-        envelope: {
-          from: wire(mailFrom),
-          to: rcptTo.map(wire),
-          size: declaredSize(mailFrom),
-          eightBit: isEightBit(mailFrom),
-        },
-        content: incoming,
-        idempotency: null,
-        facts: {
-          origin: {
-            requestId: crypto.randomUUID(),
-            door: 'smtp',
-            clientAddress: session.remoteAddress,
-            startedAt: performance.now(),
-          },
-          id: null,
-          composeMs: 0,
-        },
-        flaw: () => incoming.flaw?.failure ?? null,
-      },
-      firstOf(AbortSignal.timeout(deadlineMs), incoming.flawed),
-    );
-    return outcome;
-  }
-
-  function internal(error: unknown): Failure {
-    log.error('internal', { door: 'smtp', error: error instanceof Error ? error.stack : String(error) });
-    return failure('internal', 'An error in the gateway.');
-  }
-
-  const listenOn = async (server: SMTPServer, port: number, host?: string): Promise<number> => {
-    const listening = server.listen(port, host);
-    await once(listening, 'listening');
-    return (listening.address() as AddressInfo).port;
-  };
-
-  return {
-    listen: (port, host) => listenOn(plain, port, host),
-    listenTls: (port, host) => listenOn(secure, port, host),
-    renew({ cert, key }) {
-      for (const server of servers) server.updateSecureContext({ cert, key });
-    },
-    async close() {
-      closing = true;
-      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(resolve)));
-      for (const connection of servers.flatMap(({ connections }) => [...connections])) {
-        if (!sending.has(connection.session)) say(connection, SHUTTING_DOWN);
-      }
-      await Promise.all(closed);
-    },
-  };
 }
-
-/** 421 closes the connection as well. */
-const say = (connection: SMTPConnection, { code, text }: Reply): void => connection.send(code, text);
 
 const asError = ({ code, text }: Reply): SMTPServerError =>
   Object.assign(new Error(text), { responseCode: code });
 
-const isNotAuth = (line: string): boolean => !line.startsWith('AUTH ');
-
-/** An address that passed `mailProblem` or `rcptProblem`. */
-const wire = ({ address }: SMTPServerAddress): string => onTheWire(address) as string;
+const asErrorOrNull = (reply: Reply | null): SMTPServerError | null => reply && asError(reply);

@@ -3,15 +3,36 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { SMTPServerDataStream } from 'smtp-server';
+import { HeaderEnd } from '../message/header-section.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { Lines } from './lines.ts';
-import { type Reply, replyOf } from './reply.ts';
+import { detailReply, type Reply, replyOf } from './reply.ts';
 
-/** Why a message is not complete: for the log, and in the words for the client. */
-interface Flaw {
+/** Why a message does not go on: for the log, and in the words for the client. */
+export interface Flaw {
   readonly failure: Failure;
   readonly reply: Reply;
 }
+
+/** What has come of a message before upstream is asked for. */
+export interface Beginning {
+  /** The header section, with the empty line at its end. */
+  readonly header: Buffer;
+  /** What has come behind it. */
+  readonly body: Buffer;
+  /** Nothing is to come. */
+  readonly isWhole: boolean;
+}
+
+/** A message of up to this many bytes is complete before an upstream connection is taken for it. */
+const AHEAD = 64 * 1024;
+
+const LONE_CR: Reply = {
+  code: 554,
+  text: '5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF',
+};
+
+export const TIMED_OUT: Reply = { code: 421, text: '4.4.2 The message did not arrive in time' };
 
 /**
  * The bytes of DATA, with transparency undone, read no faster than they are taken away. It ends only after the
@@ -21,22 +42,25 @@ interface Flaw {
 export class Incoming extends Transform {
   /** Null as long as nothing is wrong. */
   flaw: Flaw | null = null;
+  /** Bytes that have come. */
+  size = 0;
   readonly #source: SMTPServerDataStream;
   readonly #maxBytes: number;
   readonly #flawed = new AbortController();
   readonly #lines = new Lines();
-  #bytes = 0;
+  readonly #chunks: AsyncIterator<Buffer>;
+  #isRead = false;
 
   constructor(source: SMTPServerDataStream, maxBytes: number) {
     super();
     this.#source = source;
     this.#maxBytes = maxBytes;
+    this.#chunks = this.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
     // Whoever reads learns of it; before anybody reads, an `error` without a listener would end the process.
     this.on('error', () => {});
     source.once('close', () => {
       if (source.readableEnded) return;
-      const detail = 'The client went away before the end of the message.';
-      this.destroy(this.#fail(failure('invalid-message', detail)));
+      this.fail(failure('invalid-message', 'The client went away before the end of the message.'));
     });
     source.pipe(this);
   }
@@ -44,6 +68,47 @@ export class Incoming extends Transform {
   /** Aborts as soon as there is a flaw, so that no call is drawn for it where none was yet. */
   get flawed(): AbortSignal {
     return this.#flawed.signal;
+  }
+
+  /** The client's final dot has come. */
+  get isComplete(): boolean {
+    return this.#source.writableEnded;
+  }
+
+  /** What upstream may not show as it was written. */
+  get warnings(): readonly string[] {
+    return this.#lines.hasLong ? ['A line has more than 998 bytes: upstream may break it up.'] : [];
+  }
+
+  /** Reads the header section, and a short message to its end; null where there is a flaw by then. */
+  async begin(signal: AbortSignal): Promise<Beginning | null> {
+    const onAbort = () =>
+      this.fail(failure('invalid-message', 'The message did not arrive in time.'), TIMED_OUT);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await this.#readAhead();
+    } catch (error) {
+      if (this.flaw === null) throw error;
+      return null;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /**
+   * What begins with these bytes and goes on with those that have not been read. It can be iterated anew as long as
+   * nothing was read of it: an attempt that ends before upstream's 354 leaves it whole for the next one.
+   */
+  after(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+    return { [Symbol.asyncIterator]: () => this.#readAfter(bytes) };
+  }
+
+  /** Gives the message up; the first flaw is the one that counts. */
+  fail(failed: Failure, reply: Reply = replyOf(failed)): Failure {
+    this.flaw ??= { failure: failed, reply };
+    this.#flawed.abort();
+    this.destroy(new Error(failed.detail));
+    return this.flaw.failure;
   }
 
   /**
@@ -65,21 +130,66 @@ export class Incoming extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.#bytes += chunk.length;
-    const problem = this.#lines.problem(chunk);
-    if (this.#bytes > this.#maxBytes) {
-      const detail = `The message has more than ${this.#maxBytes} bytes.`;
-      done(this.#fail(failure('message-too-large', detail)));
-    } else if (problem) {
-      done(this.#fail(failure('invalid-message', problem.text), problem));
+    this.size += chunk.length;
+    if (this.size > this.#maxBytes) {
+      this.fail(failure('message-too-large', `The message has more than ${this.#maxBytes} bytes.`));
+    } else if (this.#lines.hasLoneCr(chunk)) {
+      this.fail(failure('invalid-message', LONE_CR.text), LONE_CR);
     } else {
       done(null, chunk);
     }
   }
 
-  #fail(failed: Failure, reply: Reply = replyOf(failed)): Error {
-    this.flaw ??= { failure: failed, reply };
-    this.#flawed.abort();
-    return new Error(failed.detail);
+  async *#readAfter(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    if (this.#isRead) throw new Error('A message is read once');
+    this.#isRead = true;
+    yield bytes;
+    for (let next = await this.#chunks.next(); !next.done; next = await this.#chunks.next()) yield next.value;
+  }
+
+  async #readAhead(): Promise<Beginning | null> {
+    const read = new Gathered();
+    const end = new HeaderEnd();
+    let headerLength: number | null = null;
+    let isWhole = false;
+    while (headerLength === null || read.length < AHEAD) {
+      const next = await this.#chunks.next();
+      isWhole = next.done === true;
+      if (isWhole) break;
+      if (headerLength === null) {
+        const found = end.find(next.value);
+        if (found !== null) headerLength = read.length + found;
+        else if (end.isTooLong) {
+          const tooLong = failure('message-too-large', 'The header section is too long, or does not end.');
+          this.fail(tooLong, detailReply(tooLong, '5.3.4'));
+          return null;
+        }
+      }
+      read.add(next.value);
+    }
+    const all = read.bytes;
+    const header = all.subarray(0, headerLength ?? all.length);
+    return { header, body: all.subarray(header.length), isWhole };
+  }
+}
+
+/** Pieces that are gathered into one, however small they are. */
+class Gathered {
+  length = 0;
+  #room = Buffer.allocUnsafe(4096);
+
+  get bytes(): Buffer {
+    return this.#room.subarray(0, this.length);
+  }
+
+  add(piece: Buffer): void {
+    const length = this.length + piece.length;
+    if (length > this.#room.length) {
+      const room = Buffer.allocUnsafe(Math.max(length, 2 * this.#room.length));
+      this.bytes.copy(room);
+      this.#room = room;
+    }
+    piece.copy(this.#room, this.length);
+    this.length = length;
   }
 }

@@ -8,6 +8,8 @@ export interface Reply {
   readonly text: string;
 }
 
+export const isReply = (result: object): result is Reply => 'code' in result && 'text' in result;
+
 /** RFC 5321 section 4.5.3.1.5 allows 512 octets with the code, the space and CRLF. */
 const MAX_TEXT = 500;
 
@@ -24,6 +26,12 @@ function failureReply({ code, smtp }: Failure): Reply {
     ? { code: smtp.code, text: limited(textOf(smtp.response)) }
     : { code: own.code, text: own.text };
 }
+
+/** The table's reply code with what is wrong with this very message. */
+export const detailReply = ({ code, detail }: Failure, enhanced: string): Reply => ({
+  code: (kindOf(code).smtp ?? FAILURES.internal.smtp).code,
+  text: limited(`${enhanced} ${textOf(detail).replace(/\.$/, '')}`),
+});
 
 /** SMTP has no reply for "taken for some": after DATA, the text of the 250 is the only place to say it. */
 function refusedText({ rejected }: Accepted): string {

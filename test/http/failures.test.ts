@@ -419,7 +419,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       true,
       async () => {
         await using postern = await startPostern(
-          { ...IMPATIENT, SMTP_CONNECTIONS: '1' },
+          { DEADLINE_MS: '8000', SMTP_CONNECTIONS: '1' },
           fault('greeting', 'silent'),
         );
         const all = await Promise.all(Array.from({ length: 502 }, () => postern.send()));
@@ -427,7 +427,15 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       },
     ],
     'quota-unavailable': [503, 'not-sent', true, sending(STORE_AWAY)],
-    'store-unavailable': [503, 'not-sent', true, async () => expect.fail('the stores are to come')],
+    'store-unavailable': [
+      503,
+      'not-sent',
+      true,
+      async () => {
+        await using postern = await startPostern(STORE_AWAY);
+        return await postern.send(MESSAGE, { 'Idempotency-Key': 'order-1' });
+      },
+    ],
     'upstream-timeout': [504, 'not-sent', true, sending(IMPATIENT, fault('mail', 'silent'))],
     'outcome-unknown': [504, 'unknown', false, sending({}, fault('dot', 'close'))],
   };

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Account } from '../../src/account.ts';
 import {
@@ -36,6 +37,20 @@ describe('the end of a header section', () => {
     const at = found.indexOf(1);
     expect(at === -1 ? null : at + 1).toBe(end);
   });
+});
+
+it('a header section that is too long is known by its bytes and its lines', () => {
+  const lengths = ['x'.repeat(256 * 1024), 'a: b\r\n'.repeat(10_000)].map((text) => {
+    const end = new HeaderEnd();
+    end.find(bytes(text));
+    const before = end.isTooLong;
+    end.find(bytes('a: b\r\n'));
+    return [before, end.isTooLong];
+  });
+  expect(lengths).toEqual([
+    [false, true],
+    [false, true],
+  ]);
 });
 
 describe('the fields', () => {
@@ -117,6 +132,27 @@ describe('X-SMTPAPI', () => {
         });
       }
     }
+  });
+
+  it('is found whatever invisible bytes stand in and around its name', () => {
+    const invisible = fc.string({
+      unit: fc.integer({ min: 0, max: 255 }).map((byte) => {
+        const isVisible = (byte > 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d;
+        return isVisible ? '' : String.fromCharCode(byte);
+      }),
+      maxLength: 3,
+    });
+    const name = fc
+      .array(invisible, { minLength: 10, maxLength: 10 })
+      .map((gaps) => gaps.map((gap, at) => `${gap}${'X-SMTPAPI:'[at]}`).join(''));
+    const front = fc.constantFrom('', '\r\n', 'no field\r\n', 'From x\r\n', ' \r\n');
+    fc.assert(
+      fc.property(front, name, (before, smtpapi) => {
+        const found = problem(`${before}${smtpapi} ${value}\r\n\r\n`, free);
+        expect(found).toMatchObject({ enhanced: '5.7.1' });
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it.each([

@@ -4,18 +4,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Login } from '../../src/account.ts';
 import { isFailure } from '../../src/outcome.ts';
-import { createPool, type PoolOptions } from '../../src/relay/pool.ts';
+import { Pool, type PoolOptions } from '../../src/relay/pool.ts';
 import type { Lease } from '../../src/transaction.ts';
 import { startUpstream } from '../support/upstream.ts';
 
 const LOGIN: Login = { apiUser: 'ifaxin', apiKey: 'the-key', label: null };
 const ENVELOPE = { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: null, eightBit: false };
-const ASKED = { helo: null, attempt: 0, fresh: false };
+const ASKED = { helo: null, fresh: false };
 const MESSAGE = Buffer.from('Subject: Hello\r\n\r\nHello\r\n');
 
 async function startPool(options: Partial<PoolOptions> = {}) {
   const upstream = await startUpstream();
-  const pool = createPool({
+  const pool = new Pool({
     upstream: { host: 'localhost', servername: 'localhost', ca: upstream.ca },
     ports: [upstream.port],
     connections: 2,

@@ -24,8 +24,6 @@ describe('workerd', () => {
       // workerd says of a handshake only that it failed, so what may be a bad certificate counts as one.
       'closed at tls': 'upstream-insecure',
       'reset at tls': 'upstream-insecure',
-      // The end of the connection overtakes the reply that says why.
-      '421 at rcpt': 'upstream-unreachable',
     },
   });
 

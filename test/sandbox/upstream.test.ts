@@ -111,6 +111,19 @@ describe('the transcript', () => {
   });
 });
 
+it('takes every mailbox that SMTP has, as it was written', async () => {
+  const recipients = ['"ken..sato."@docomo.ne.jp', '"a b@c"@ifaxin.com', 'ben@xn--bcher-kva.example'];
+  const client = new SmtpClient(sandbox.port);
+  await client.open(sandbox.ca, 'sandbox', 'sandbox');
+  expect(await client.ask('MAIL FROM:<"."@ifaxin.com> SIZE=100 BODY=8BITMIME')).toMatch(/^250 /);
+  for (const address of recipients) expect(await client.ask(`RCPT TO:<${address}>`)).toMatch(/^250 /);
+  expect(await client.ask('RCPT TO:<a b@ifaxin.com>')).toMatch(/^501 /);
+  await client.ask('DATA');
+  expect(await client.ask('Subject: x\r\n\r\nx\r\n.')).toMatch(/^250 /);
+  expect(sandbox.inbox.messages[0]?.envelope).toEqual({ from: '"."@ifaxin.com', to: recipients });
+  client.destroy();
+});
+
 describe('logins and certificates', () => {
   it.each(['somebody', 'somebody#1', 'sandbox#', 'sandbox#x'])('refuses %s', async (user) => {
     await expect(send('ben@ifaxin.com', transport(user))).rejects.toMatchObject({ responseCode: 535 });

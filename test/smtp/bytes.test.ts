@@ -2,8 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Running } from '../support/postern.ts';
-import { Client } from './client.ts';
-import { startDoor } from './door.ts';
+import { Client, startDoor } from './door.ts';
 
 /** As a client has to write it (RFC 5321 section 4.5.2). */
 const stuffed = (message: Buffer): Buffer =>
@@ -26,6 +25,9 @@ const MESSAGES: Record<string, Buffer> = {
   'a dot alone as the whole message': bytes('.\r\n'),
   'dots in the middle': bytes('a.b\r\n a\r\n\t.\r\n'),
   'every byte but CR and LF': Buffer.concat([bytes('a: b\r\n\r\n'), everyByte, bytes('\r\n')]),
+  'lines longer than they may be': bytes(
+    `a: ${'x'.repeat(5000)}\r\n\r\n${`${'\xe4'.repeat(2000)}\r\n`.repeat(100)}`,
+  ),
   'lines as long as they may be': bytes(`a: b\r\n\r\n${`${'\xe4'.repeat(998)}\r\n`.repeat(100)}`),
   'what only looks like X-SMTPAPI': bytes(
     'X-SMTPAPIs: a\r\nY: b\r\n X-SMTPAPI: c\r\n-X-SMTPAPI: d\r\n\r\nX-SMTPAPI: e\r\n',
@@ -110,16 +112,13 @@ describe.concurrent('bytes', { timeout: 60_000 }, () => {
   });
 
   const LONE_CR = '554 5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF';
-  const LONG = '554 5.6.0 A line has more than 998 bytes (RFC 5321 section 4.5.3.1.6)';
   const SMTPAPI = '554 5.7.1 An X-SMTPAPI header would replace the recipients; take it out';
   for (const [name, message, reply] of [
     ['a lone CR among other bytes', 'a: b\r\n\r\none\rtwo\r\n', LONE_CR],
     ['a lone CR before a line end', 'a: b\r\r\nc: d\r\n\r\n', LONE_CR],
     ['a lone CR before a dot', 'a: b\r\n\r\none\r.\r\n', LONE_CR],
+    ['a lone CR far behind the header', `a: b\r\n\r\n${'x\r\n'.repeat(150)}y\rz\r\n`, LONE_CR],
     ['a lone CR as the first byte', '\ra: b\r\n', LONE_CR],
-    ['a long line', `a: b\r\n\r\n${'x'.repeat(999)}\r\n`, LONG],
-    ['a long line that ends in a lone LF', `a: b\r\n\r\n${'x'.repeat(999)}\n\r\n`, LONG],
-    ['a long header', `a: ${'x'.repeat(996)}\r\n\r\n`, LONG],
     ['X-SMTPAPI', 'a: b\r\nX-SMTPAPI: eyJ0byI6W119\r\n\r\nbody\r\n', SMTPAPI],
     ['X-SMTPAPI as the first header', 'X-SMTPAPI:eyJ0byI6W119\r\n\r\n', SMTPAPI],
     ['X-SMTPAPI in another case', 'a: b\r\nx-SmtpApi \t: eyJ0byI6W119\r\n\r\n', SMTPAPI],
@@ -169,7 +168,7 @@ describe.concurrent('bytes', { timeout: 60_000 }, () => {
         label: 31337,
         outcome: 'accepted',
         queueId: '1426390015358_15_6484_8661.sc-10_10_127_51-inbound',
-        milliseconds: expect.any(Number),
+        milliseconds: expect.objectContaining({ total: expect.any(Number) }),
       },
     ]);
     client.destroy();

@@ -1,13 +1,14 @@
-/** The programs that apps send with, each as it comes. */
+/** The programs that apps send with, in more ways than docs/smtp.md shows: examples.test.ts has those. */
 
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { createTransport } from 'nodemailer';
 import PostalMime from 'postal-mime';
 import { describe, expect, it } from 'vitest';
+import { start } from '../../src/runtime/node.ts';
 import { PICTURE, TOKEN } from '../support/postern.ts';
+import { base64 } from '../support/smtp-client.ts';
 import type { Transaction } from '../support/upstream.ts';
-import { base64 } from './client.ts';
 import { caFile, type RunningDoor, startDoor } from './door.ts';
 
 const run = promisify(execFile);
@@ -134,6 +135,26 @@ describe.skipIf(noPython)("Python's smtplib", () => {
       expect(mail.attachments).toMatchObject([{ contentId: 'image1' }]);
     });
   }
+});
+
+describe.skipIf(noPython)("SendCloud's Python sample as it is printed, without TLS", () => {
+  it('sends to the sandbox', async () => {
+    const postern = await start({ PORT: '0', SMTP_DOOR_PORT: '0' }, () => {});
+    try {
+      const sample = `
+from smtplib import SMTP
+s = SMTP("localhost", ${postern.smtpPort})
+s.login("sandbox#31337", "sandbox-token-for-development")
+s.sendmail("support@ifaxin.com", ["ben@ifaxin.com"], "Subject: Hello\\n\\nHello")
+s.quit()`;
+      await run('python3', ['-c', sample]);
+      expect(postern.sandbox?.inbox.messages).toMatchObject([
+        { login: { label: 31337 }, envelope: { to: ['ben@ifaxin.com'] } },
+      ]);
+    } finally {
+      await postern.close();
+    }
+  });
 });
 
 describe.skipIf(noSwaks)('swaks', () => {

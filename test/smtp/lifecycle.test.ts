@@ -6,8 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config.ts';
 import { start } from '../../src/runtime/node.ts';
 import { authority, startPostern, TOKEN } from '../support/postern.ts';
-import { Client, MESSAGE } from './client.ts';
-import { caFile, certificateFiles, startDoor } from './door.ts';
+import { Client, caFile, certificateFiles, MESSAGE, startDoor } from './door.ts';
 
 const ACCOUNT = {
   SENDCLOUD_API_USER: 'ifaxin',
@@ -72,7 +71,7 @@ describe('opening', () => {
       await client.reply();
       await client.ask('EHLO client.example');
       await client.ask('STARTTLS');
-      await client.handshake({ ca: postern.sandbox?.ca });
+      await client.startTls(postern.sandbox?.ca);
       await client.ask('EHLO client.example');
       expect(await client.auth('sandbox#31337', 'sandbox-token-for-development')).toMatch(/^235 /);
       await client.ask('MAIL FROM:<support@ifaxin.com>');
@@ -103,9 +102,9 @@ describe('closing', () => {
     const closed = door.close();
     for (const client of [idle, between]) {
       expect(await client.reply()).toBe('421 4.3.2 Shutting down, try again');
-      expect(await client.reply()).toBeNull();
+      expect(await client.end()).toBe('closed');
     }
-    expect(await new Client(door.smtpPort).reply()).toBeNull();
+    expect(await new Client(door.smtpPort).end()).toBe('closed');
     expect(await sending.ask('.')).toMatch(/^250 #\S+#Queued$/);
     expect(await sending.reply()).toBe('421 4.3.2 Shutting down, try again');
     await closed;
@@ -119,7 +118,7 @@ describe('closing', () => {
     await client.write(MESSAGE);
     await door.close();
     expect(await client.reply()).toMatch(/^421 /);
-    expect(await client.reply()).toBeNull();
+    expect(await client.end()).toBe('closed');
     expect(door.upstream.taken).toHaveLength(0);
   });
 });

@@ -1,9 +1,13 @@
-/** A client that sends what it is told, line by line, to prove what the servers of this directory say. */
+/**
+ * An SMTP client that writes what it is told, byte for byte, and sees how much of it the server takes. What mail
+ * libraries would never send, or would mend, is sent with it.
+ */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { connect as secure } from 'node:tls';
+import { type ConnectionOptions, connect as secure } from 'node:tls';
 
 export class SmtpClient {
+  readonly #raw: Socket;
   #socket: Socket;
   #received = '';
   /** How the server ended the connection, or null. */
@@ -11,11 +15,12 @@ export class SmtpClient {
   readonly #end: Promise<void>;
   #wake: () => void = () => {};
 
-  constructor(port: number) {
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    const raw = this.#socket;
+  /** @param address - where to connect, and from where: loopback has many addresses */
+  constructor(port: number, address: { readonly host?: string; readonly localAddress?: string } = {}) {
+    this.#raw = connect({ port, host: '127.0.0.1', noDelay: true, ...address });
+    this.#socket = this.#raw;
     this.#end = new Promise((resolve) => {
-      raw.on('close', () => {
+      this.#raw.on('close', () => {
         this.ended ??= 'closed';
         this.#wake();
         resolve();
@@ -43,15 +48,22 @@ export class SmtpClient {
     this.#socket.write(text);
   }
 
+  /** Resolves when the bytes have left for the kernel; false when the server has hung up. */
+  write(bytes: string | Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => this.#socket.write(bytes, (error) => resolve(!error)));
+  }
+
   /** Sends a line and awaits its reply. */
   ask(line: string): Promise<string> {
     this.send(`${line}\r\n`);
     return this.reply();
   }
 
-  async startTls(ca: string): Promise<void> {
+  /** Without `ca` those are trusted that this process trusts. */
+  async startTls(ca?: string, options: ConnectionOptions = {}): Promise<void> {
     this.#socket.removeAllListeners('data');
-    const wrapped = secure({ socket: this.#socket, servername: 'localhost', ca });
+    const trust = ca === undefined ? {} : { ca };
+    const wrapped = secure({ socket: this.#raw, servername: 'localhost', ...trust, ...options });
     this.#socket = wrapped;
     this.#listen();
     await once(wrapped, 'secureConnect');
@@ -73,6 +85,15 @@ export class SmtpClient {
   async end(): Promise<'closed' | 'reset' | null> {
     await this.#end;
     return this.ended;
+  }
+
+  /** Ends the connection in order. */
+  close(): void {
+    this.#socket.end();
+  }
+
+  reset(): void {
+    this.#raw.resetAndDestroy();
   }
 
   destroy(): void {

@@ -10,7 +10,7 @@ import { createDeliverer, type Delivered, type Deliverer, type Delivery, NO_TIME
 import { sha256 } from '../../digest.ts';
 import { createLog, type Log } from '../../log.ts';
 import { type Failure, failure } from '../../outcome.ts';
-import { createPool } from '../../relay/pool.ts';
+import { Pool } from '../../relay/pool.ts';
 import { formatLoginName } from '../../sendcloud.ts';
 import type { RemoteDelivery } from './bindings.ts';
 import { type Environment, readSettings } from './settings.ts';
@@ -27,7 +27,7 @@ export class DeliveryObject extends DurableObject<Environment> implements Remote
     super(ctx, env);
     const config = readSettings(env);
     const { quota } = createWorkerStores(config, env, createLog(config.logLevel, console.log));
-    const relay = createPool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
+    const relay = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
     this.#deliverer = createDeliverer({ relay, quota });
   }
 

@@ -1,7 +1,6 @@
 /** How a function is bundled: by serverless.yml (`custom.esbuild.config`), and by what looks into the bundle. */
 
 import type { BuildOptions } from 'esbuild';
-import { withoutMimeTypes } from './without-mime-types.ts';
 
 export const LAMBDA_BUILD = {
   bundle: true,
@@ -9,7 +8,6 @@ export const LAMBDA_BUILD = {
   format: 'esm',
   platform: 'node',
   target: 'node24',
-  plugins: [withoutMimeTypes],
 } satisfies BuildOptions;
 
 const serverlessEsbuild = () => ({

@@ -1,5 +1,6 @@
 /** The way of a message, whatever door it came through: parse → compose → identity → submit or enqueue. */
 
+import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
 import { sha256 } from './digest.ts';
@@ -109,11 +110,13 @@ export function createSend(options: {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
     const id = await messageIdentity(caller.account.apiUser, key);
-    const draft = 'whole' in source ? draftOfWhole(source.whole, caller) : draftOf(source.json, id);
+    const draft =
+      'whole' in source
+        ? draftOfWhole(source.whole, caller)
+        : draftOf(source.json, caller, id, maxMessageBytes);
     if (isFailure(draft)) return draft;
-    const { envelope, bytes, eightBit, label, sendAt, ...sent } = draft;
-    const size = bytes.byteLength;
-    if (size > maxMessageBytes) {
+    const { envelope, bytes, size, eightBit, label, sendAt, ...sent } = draft;
+    if (bytes === null || size > maxMessageBytes) {
       const detail = `The message has ${size} bytes as transferred; at most ${maxMessageBytes} are allowed.`;
       return failure('message-too-large', detail);
     }
@@ -195,26 +198,31 @@ function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> 
 }
 
 /** What a source makes: an envelope, its bytes, and what a receipt tells of them. */
-interface Draft extends Omit<SentFacts, 'size'> {
+interface Draft extends SentFacts {
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
-  readonly bytes: Uint8Array;
+  /** Null where there are more than was allowed. */
+  readonly bytes: Uint8Array | null;
   readonly eightBit: boolean;
   readonly sendAt: number | null;
 }
 
-function draftOf(json: unknown, id: string): Draft | Failure {
+function draftOf(json: unknown, { account }: Caller, id: string, maxBytes: number): Draft | Failure {
   const parsed = parseMessage(json);
   if ('errors' in parsed) return invalidMessage(parsed.errors);
   const { message } = parsed;
   const { label, embedded, warnings, sendAt } = message;
+  // `submit` looks at the envelope's sender, which a return path is.
+  const forbidden = message.returnPath === null ? null : policyFailure(account, message.from.address, null);
+  if (forbidden) return forbidden;
   const messageId = message.messageId ?? messageIdFor(id, message.from);
-  const { envelope, bytes } = compose(message, { messageId, date: new Date() });
-  return { envelope, bytes, eightBit: false, label, messageId, embedded, warnings, sendAt };
+  const composed = compose(message, { messageId, date: new Date() }, maxBytes);
+  return { ...composed, eightBit: false, label, messageId, embedded, warnings, sendAt };
 }
 
 function draftOfWhole(input: WholeInput, { account }: Caller): Draft | Failure {
   const whole = parseWhole(input, account);
-  return isFailure(whole) ? whole : { ...whole, embedded: 0, sendAt: null };
+  if (isFailure(whole)) return whole;
+  return { ...whole, size: whole.bytes.byteLength, embedded: 0, sendAt: null };
 }
 
 function invalidMessage(errors: readonly FieldError[]): Failure {

@@ -1,108 +1,182 @@
 /** From a message to what SMTP carries: the envelope, and the bytes between DATA and the final dot. */
 
-import MailComposer from 'nodemailer/lib/mail-composer';
-import * as mimeFuncs from 'nodemailer/lib/mime-funcs';
-import MimeNode from 'nodemailer/lib/mime-node';
-import * as quotedPrintable from 'nodemailer/lib/qp';
-import type { Message } from './message.ts';
+import { contentTypeField, dispositionField, mailboxField, parameterField, textField } from './field.ts';
+import type { Attachment, Calendar, InlineImage, Message } from './message.ts';
+import { type Body, base64Body, textBody } from './transfer.ts';
 
 export interface Composed {
   /** Each recipient once, in the order of to, cc and bcc: the order of RCPT. */
   readonly envelope: { readonly from: string; readonly to: string[] };
-  /** The message with CRLF line ends, before dot-stuffing. */
-  readonly bytes: Buffer;
   /** Octets as SIZE= counts them (RFC 1870 section 3): those of `bytes`. */
   readonly size: number;
+  /** The message with CRLF line ends, before dot-stuffing; null where it has more than was allowed. */
+  readonly bytes: Buffer | null;
 }
 
 /**
- * Composes the MIME message: `multipart/mixed` of `multipart/alternative` of `multipart/related`, as far
- * as its parts need them. No line is longer than 990 bytes, which upstream would break.
+ * Composes the MIME message: `multipart/mixed` of `multipart/alternative` of `multipart/related`, as far as its parts
+ * need them. All of it is ASCII, and no line is longer than 990 bytes, which upstream would break.
+ *
+ * @param maxBytes - a larger message is measured and not written
  */
-export function compose(message: Message, ids: { messageId: string; date: Date }): Composed {
-  const root = new MailComposer({
-    from: message.from,
-    to: [...message.to],
-    cc: [...message.cc],
-    replyTo: [...message.replyTo],
-    subject: message.subject,
-    messageId: ids.messageId,
-    date: ids.date,
-    // As long and as hard to guess as nodemailer's own, which draws random bytes for every node.
-    baseBoundary: crypto.randomUUID().replaceAll('-', '').slice(-16),
-    text: message.text === null ? undefined : withCrlf(message.text),
-    html: message.html === null ? undefined : withCrlf(message.html),
-    attachments: [
-      // A file's name goes into the disposition, by RFC 2231, and into the content type as well, where RFC 2047
-      // would not have it: QQ's webmail reads no other.
-      ...message.inlineImages.map((image) => ({
-        ...image,
-        filename: image.filename ?? (false as const),
-        contentDisposition: 'inline',
-      })),
-      ...message.attachments.map((file) => ({ ...file, contentDisposition: 'attachment' })),
-    ],
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  }).compile();
-  const parts = message.headers.map(([name, value]) => `${headerField(name, value)}\r\n`);
-  write(root, parts);
-  const text = parts.join('');
-  // All of it is ASCII by now (a test holds that), and UTF-8 would take four times as long to write it.
-  const bytes = Buffer.from(text.endsWith('\r\n') ? text : `${text}\r\n`, 'latin1');
-  return { envelope: { from: message.from.address, to: recipients(message) }, bytes, size: bytes.length };
-}
-
-/** The line ends of a text body in transfer (RFC 2046 section 4.1.1). */
-const withCrlf = (text: string): string => text.replace(/\r\n|\r|\n/g, '\r\n');
-
-/**
- * A custom header, folded. A value of plain ASCII goes out as the caller wrote it: nodemailer would make an
- * encoded-word of any value with a double quote, which is right for prose and wrong for JSON or a
- * quoted-string, and it writes References and the case of names its own way.
- */
-function headerField(name: string, value: string): string {
-  const isAscii = /^[\x20-\x7e]*$/.test(value);
-  return mimeFuncs.foldLines(`${name}: ${isAscii ? value : MimeNode.encodeHeaderValue(name, value)}`);
-}
-
-/**
- * Writes a node as `MimeNode.build` does, and without its streams: those take two thirds of the time of
- * a small message, waiting for the event loop. A test holds both results against each other.
- */
-function write(node: MimeNode, parts: string[]): void {
-  // Also decides the node's boundary and encoding.
-  parts.push(node.buildHeaders(), '\r\n\r\n');
-  if (node.content) parts.push(encodeBody(node));
-  if (!node.multipart) return;
-  for (const child of node.childNodes) {
-    parts.push(child === node.childNodes[0] ? '--' : '\r\n--', node.boundary as string, '\r\n');
-    write(child, parts);
+export function compose(
+  message: Message,
+  { messageId, date }: { messageId: string; date: Date },
+  maxBytes = Number.POSITIVE_INFINITY,
+): Composed {
+  const pieces: Piece[] = [headerOf(message, message.messageId ?? messageId, date)];
+  write(rootOf(message), pieces, boundaries());
+  let size = 0;
+  for (const piece of pieces) size += typeof piece === 'string' ? piece.length : piece.size;
+  const last = pieces.at(-1);
+  const isEnded = typeof last === 'string' && last.endsWith('\r\n');
+  if (!isEnded) {
+    pieces.push('\r\n');
+    size += 2;
   }
-  parts.push('\r\n--', node.boundary as string, '--\r\n');
+  const envelope = { from: message.returnPath ?? message.from.address, to: recipients(message) };
+  return { envelope, size, bytes: size > maxBytes ? null : assemble(pieces, size) };
 }
 
-function encodeBody(node: MimeNode): string {
-  const content = node.content as string | Buffer;
-  switch (node.getTransferEncoding()) {
-    case 'base64':
-      return base64Lines(Buffer.isBuffer(content) ? content : Buffer.from(content));
-    case 'quoted-printable':
-      return quotedPrintable.wrap(quotedPrintable.encode(content));
-    default:
-      return content.toString();
+/** Text of a header, a boundary or an empty line, all ASCII; or a body that was measured. */
+type Piece = string | Body;
+
+function assemble(pieces: readonly Piece[], size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  let text = '';
+  for (const piece of pieces) {
+    if (typeof piece === 'string') {
+      text += piece;
+      continue;
+    }
+    at += bytes.write(text, at, 'latin1');
+    text = '';
+    at = piece.write(bytes, at);
   }
+  bytes.write(text, at, 'latin1');
+  return bytes;
 }
 
-/** Lines of 76 characters (RFC 2045 section 6.8). nodemailer's own wraps by a pattern, in twice the time. */
-function base64Lines(bytes: Buffer): string {
-  const text = bytes.toString('base64');
-  let lines = text.slice(0, 76);
-  for (let at = 76; at < text.length; at += 76) lines += `\r\n${text.slice(at, at + 76)}`;
-  return lines;
+function headerOf(message: Message, messageId: string, date: Date): string {
+  const { from, to, cc, replyTo, subject, headers } = message;
+  let header = mailboxField('From', [from]);
+  if (to.length > 0) header += mailboxField('To', to);
+  // Without To and Cc some servers add one of their own, and filters count it as a fault (RFC 5322 section 3.4).
+  else if (cc.length === 0) header += 'To: undisclosed-recipients:;\r\n';
+  if (cc.length > 0) header += mailboxField('Cc', cc);
+  if (replyTo.length > 0) header += mailboxField('Reply-To', replyTo);
+  header += textField('Subject', subject);
+  header += `Message-ID: ${messageId}\r\n`;
+  header += `Date: ${date.toUTCString().replace('GMT', '+0000')}\r\n`;
+  for (const [name, value] of headers) header += textField(name, value);
+  return `${header}MIME-Version: 1.0\r\n`;
 }
 
-/** Once each: parseMessage has lowered the domains, and a local part means what its case says (RFC 5321 section 2.4). */
+/** A part: its own header fields, and its body or its parts. */
+type Node =
+  | { readonly fields: string; readonly body: Body }
+  | { readonly subtype: string; readonly parameters?: readonly string[]; readonly parts: readonly Node[] };
+
+function rootOf(message: Message): Node {
+  const files = message.attachments.map(attachmentPart);
+  if (message.calendar) files.push(calendarFile(message.calendar));
+  return only('mixed', [bodyOf(message), ...files]);
+}
+
+function bodyOf({ text, html, inlineImages, calendar }: Message): Node {
+  const alternatives: Node[] = [];
+  if (text !== null) alternatives.push(textPart('text/plain', text));
+  if (html !== null) {
+    const page = textPart('text/html', html);
+    alternatives.push(
+      inlineImages.length === 0
+        ? page
+        : // RFC 2387 section 3.1.
+          {
+            subtype: 'related',
+            parameters: ['type="text/html"'],
+            parts: [page, ...inlineImages.map(imagePart)],
+          },
+    );
+  }
+  // The last alternative is the one that a client prefers, where it knows it (RFC 2046 section 5.1.4).
+  if (calendar) alternatives.push(textPart('text/calendar', calendar.content, [`method=${calendar.method}`]));
+  return only('alternative', alternatives);
+}
+
+const only = (subtype: string, parts: readonly Node[]): Node =>
+  parts.length === 1 ? (parts[0] as Node) : { subtype, parts };
+
+function textPart(type: string, text: string, parameters: readonly string[] = []): Node {
+  const body = textBody(text);
+  const field = parameterField('Content-Type', type, ['charset=utf-8', ...parameters]);
+  return { fields: `${field}Content-Transfer-Encoding: ${body.encoding}\r\n`, body };
+}
+
+const BASE64 = 'Content-Transfer-Encoding: base64\r\n';
+
+const imagePart = ({ cid, contentType, content, filename }: InlineImage): Node => ({
+  fields: `${contentTypeField(contentType, filename)}${BASE64}Content-ID: <${cid}>\r\n${dispositionField('inline', filename)}`,
+  body: base64Body(content),
+});
+
+const attachmentPart = ({ cid, contentType, content, filename }: Attachment): Node => ({
+  fields: `${contentTypeField(contentType, filename)}${BASE64}${cid === null ? '' : `Content-ID: <${cid}>\r\n`}${dispositionField('attachment', filename)}`,
+  body: base64Body(content),
+});
+
+/** The same invitation as a file: Outlook opens the alternative, Gmail and others look for this one. */
+const calendarFile = ({ method, content }: Calendar): Node => ({
+  fields: `${contentTypeField(`application/ics; method=${method}`, 'invite.ics')}${BASE64}${dispositionField('attachment', 'invite.ics')}`,
+  body: base64Body(Buffer.from(content).toString('base64')),
+});
+
+function write(node: Node, pieces: Piece[], nextBoundary: () => string): void {
+  if ('body' in node) {
+    pieces.push(node.fields, '\r\n', node.body);
+    return;
+  }
+  const boundary = nextBoundary();
+  const parameters = [...(node.parameters ?? []), `boundary="${boundary}"`];
+  pieces.push(parameterField('Content-Type', `multipart/${node.subtype}`, parameters), '\r\n');
+  for (const [index, part] of node.parts.entries()) {
+    pieces.push(`${index === 0 ? '' : '\r\n'}--${boundary}\r\n`);
+    write(part, pieces, nextBoundary);
+  }
+  pieces.push(`\r\n--${boundary}--\r\n`);
+}
+
+/**
+ * Boundaries of one message. `=_` stands in no quoted-printable and no base64 (RFC 2045 section 6.7), and a text that
+ * goes out as it is cannot guess the random part.
+ */
+function boundaries(): () => string {
+  const base = randomHex();
+  let count = 0;
+  return () => `=_${base}_${++count}`;
+}
+
+/** Random bytes are drawn for many messages at once: a draw costs as much as composing one. */
+const POOL_BYTES = 4096;
+const HEX_DIGITS = 24;
+let pool = '';
+
+function randomHex(): string {
+  if (pool.length < HEX_DIGITS) {
+    pool = Buffer.from(crypto.getRandomValues(new Uint8Array(POOL_BYTES))).toString('hex');
+  }
+  const taken = pool.slice(0, HEX_DIGITS);
+  pool = pool.slice(HEX_DIGITS);
+  return taken;
+}
+
+/** Once each, whatever the case it is written in: the first spelling stands. */
 function recipients({ to, cc, bcc }: Message): string[] {
-  return [...new Set([...to, ...cc, ...bcc].map(({ address }) => address))];
+  const seen = new Map<string, string>();
+  for (const { address } of [...to, ...cc, ...bcc]) {
+    const key = address.toLowerCase();
+    if (!seen.has(key)) seen.set(key, address);
+  }
+  return [...seen.values()];
 }

@@ -2,6 +2,7 @@
 
 import type { BaseIssue } from 'valibot';
 import type { FieldError } from '../outcome.ts';
+import { excerpt } from './characters.ts';
 
 /** Errors in one answer: enough to mend a message, and bounded however much is wrong. */
 const MAX_ERRORS = 100;
@@ -29,6 +30,9 @@ export class FieldErrors {
   }
 }
 
+/** A longer key is not repeated in a pointer: the error stands at its object, and quotes the beginning. */
+export const MAX_KEY = 100;
+
 /** One reference token of a JSON Pointer (RFC 6901 section 3), with its slash. */
 export const token = (key: unknown): string => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
@@ -45,15 +49,26 @@ export function addIssue(
   fieldsAt: (pointer: string) => readonly string[],
 ): void {
   const path = issue.path ?? [];
-  const pointer = base + path.map(({ key }) => token(key)).join('');
   const last = path.at(-1);
-  if (issue.type === 'strict_object' && last?.origin === 'key') {
-    const owner = pointer.slice(0, pointer.lastIndexOf('/'));
-    if (Array.isArray(last.input)) errors.add(owner, 'Give an object here, not a list.');
-    else if (issue.expected !== 'never') errors.add(pointer, 'Add this field: it is required.');
-    else addUnknownFields(errors, owner, last.input as object, fieldsAt(owner));
+  const long = path.findIndex(({ key }) => typeof key === 'string' && key.length > MAX_KEY);
+  const pointerTo = (length: number) =>
+    base +
+    path
+      .slice(0, length)
+      .map(({ key }) => token(key))
+      .join('');
+  if (last?.type === 'object' && Array.isArray(last.input)) {
+    // Both kinds of object schema take a list for one.
+    errors.add(pointerTo(path.length - 1), 'Use an object here, not a list.');
     return;
   }
+  if (issue.type === 'strict_object' && last?.origin === 'key') {
+    const owner = pointerTo(path.length - 1);
+    if (issue.expected === 'never') addUnknownFields(errors, owner, last.input as object, fieldsAt(owner));
+    else errors.add(pointerTo(path.length), 'This field is required.');
+    return;
+  }
+  const pointer = pointerTo(long === -1 ? path.length : long);
   // Of the branches of a union, the one that the value was meant for.
   const kind = Array.isArray(issue.input) ? 'array' : 'object';
   const branch = (issue.issues ?? []).filter((inner) => inner.path?.[0].type === kind);
@@ -69,7 +84,9 @@ function addUnknownFields(
   fields: readonly string[],
 ): void {
   const unknown = Object.keys(object).filter((key) => !fields.includes(key));
+  const known = `the fields here are ${fields.join(', ')}.`;
   for (const key of unknown.slice(0, MAX_ERRORS)) {
-    errors.add(owner + token(key), `Remove this field: the fields here are ${fields.join(', ')}.`);
+    if (key.length > MAX_KEY) errors.add(owner, `Remove the field "${excerpt(key)}": ${known}`);
+    else errors.add(owner + token(key), `Remove this field: ${known}`);
   }
 }

@@ -10,7 +10,7 @@ import { type Account, policyFailure } from '../account.ts';
 import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
-import { addressIn, MAX_MAILBOX, type ParserAllowance, parserAllowance } from './mailbox.ts';
+import { addressIn, MAX_MAILBOX } from './mailbox.ts';
 
 /** Far more than any mail has, in bytes and in lines; a longer section is not read to its end. */
 const MAX_SECTION = 256 * 1024;
@@ -197,9 +197,8 @@ const invalid = (detail: string, enhanced: HeaderProblem['enhanced']): HeaderPro
 
 /** RFC 5322 sections 3.6.2 and 3.6.6. */
 function senderFailure({ fields }: HeaderSection, account: Account): Failure | null {
-  const allowance = parserAllowance();
   const listsIn = (name: string) =>
-    fields.filter((field) => field.name === name.toLowerCase()).map((field) => addressesIn(field, allowance));
+    fields.filter((field) => field.name === name.toLowerCase()).map((field) => addressesIn(field));
   const lists = SENDERS.map((name) => [name, listsIn(name)] as const);
   const { From = [], Sender = [] } = Object.fromEntries(lists);
 
@@ -227,12 +226,12 @@ const forbidden = (name: string, detail: string): Failure =>
   });
 
 /** The addresses of a field that is a list of mailboxes; null where it is none, and where it has a group. */
-export function addressesIn(field: HeaderField, allowance: ParserAllowance): string[] | null {
+export function addressesIn(field: HeaderField): string[] | null {
   const list = splitList(field.value);
   if (list === null) return null;
   const addresses: string[] = [];
   for (const mailbox of list) {
-    const address = mailbox.length > MAX_MAILBOX ? null : addressIn(mailbox, allowance);
+    const address = mailbox.length > MAX_MAILBOX ? null : addressIn(mailbox);
     if (address === null) return null;
     addresses.push(address);
   }

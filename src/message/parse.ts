@@ -8,24 +8,30 @@
 
 import { safeParse } from 'valibot';
 import type { FieldError } from '../outcome.ts';
-import { MAX_RECIPIENTS, MAX_REPLY_TO } from '../sendcloud.ts';
-import { base64Problem, decodeBase64 } from './base64.ts';
-import { addIssue, FieldErrors, token } from './field-errors.ts';
-import { encodedTextProblem, headerNameProblem, headerValueProblem } from './header.ts';
-import { type ScannedHtml, scanHtml } from './html.ts';
+import { canonicalBase64 } from './base64.ts';
+import { bounded } from './bounds.ts';
+import { CALENDAR_METHODS, resolveCalendar } from './calendar.ts';
+import { excerpt } from './characters.ts';
+import { type HeadersInput, resolveHeaders } from './custom-headers.ts';
+import { dataUriType, readDataUri } from './data-uri.ts';
+import { addIssue, FieldErrors } from './field-errors.ts';
+import { encodedTextProblem } from './header.ts';
+import { type ScannedHtml, scanHtml } from './html-pictures.ts';
+import { type Mailbox, type MailboxInput, parseMailbox } from './mailbox.ts';
+import { essenceOf, formatMediaType, type MediaType, parseMediaType } from './media-type.ts';
+import type { Attachment, Calendar, InlineImage, Message } from './message.ts';
 import {
-  type Mailbox,
-  type MailboxInput,
-  type ParserAllowance,
-  parseMailbox,
-  parserAllowance,
-} from './mailbox.ts';
-import type { Attachment, InlineImage, Message } from './message.ts';
-import { pictureProblem } from './picture.ts';
+  extensionOf,
+  isPictureType,
+  PICTURE_TYPES,
+  type PictureType,
+  pictureProblem,
+  pictureWarning,
+} from './picture.ts';
 import {
   AttachmentSchema,
+  CalendarSchema,
   InlineImageSchema,
-  MAX_HEADERS,
   MAX_PARTS,
   MailboxSchema,
   type MessageInput,
@@ -38,50 +44,22 @@ export type ParsedMessage = { readonly message: Message } | { readonly errors: r
 
 /** Validates what a caller sent: any JSON value. */
 export function parseMessage(input: unknown): ParsedMessage {
-  if (!isObject(input)) return { errors: [{ pointer: '', message: 'Give the message as a JSON object.' }] };
+  if (!isObject(input)) return { errors: [{ pointer: '', message: 'The message must be a JSON object.' }] };
   const errors = new FieldErrors();
-  const bounded = withinLimits(input);
+  const visible = bounded(input);
   // One error a field: text that is too long need not match a pattern as well.
-  const shape = safeParse(MessageSchema, bounded, { abortPipeEarly: true });
+  const shape = safeParse(MessageSchema, visible, { abortPipeEarly: true });
   if (!shape.success) for (const issue of shape.issues) addIssue(errors, issue, '', fieldsAt);
-  const message = resolve(bounded as MessageInput, errors);
+  const message = resolve(visible as MessageInput, errors);
   return errors.list.length > 0 ? { errors: errors.list } : { message };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const LISTS = [
-  ['to', MAX_RECIPIENTS],
-  ['cc', MAX_RECIPIENTS],
-  ['bcc', MAX_RECIPIENTS],
-  ['replyTo', MAX_REPLY_TO],
-  ['inlineImages', MAX_PARTS],
-  ['attachments', MAX_PARTS],
-] as const;
-
-/**
- * The input with its lists cut one behind their limit: the schema still sees that they are too long,
- * and a list of millions costs no more than that.
- */
-function withinLimits(input: Record<string, unknown>): Record<string, unknown> {
-  let bounded = input;
-  for (const [field, max] of LISTS) {
-    const list = input[field];
-    if (Array.isArray(list) && list.length > max) bounded = { ...bounded, [field]: list.slice(0, max + 1) };
-  }
-  if (isObject(input.headers)) {
-    const names = Object.keys(input.headers);
-    if (names.length > MAX_HEADERS) {
-      const some = Object.entries(input.headers).slice(0, MAX_HEADERS + 1);
-      bounded = { ...bounded, headers: Object.fromEntries(some) };
-    }
-  }
-  return bounded;
-}
-
 function fieldsAt(pointer: string): string[] {
   if (pointer === '') return Object.keys(MessageSchema.entries);
+  if (pointer === '/calendar') return Object.keys(CalendarSchema.entries);
   if (pointer.startsWith('/inlineImages/')) return Object.keys(InlineImageSchema.entries);
   if (pointer.startsWith('/attachments/')) return Object.keys(AttachmentSchema.entries);
   return Object.keys(MailboxSchema.options[1].entries);
@@ -92,15 +70,14 @@ function fieldsAt(pointer: string): string[] {
  * the message is whole only where no error was found.
  */
 function resolve(input: MessageInput, errors: FieldErrors): Message {
-  const allowance = parserAllowance();
-  const from = resolveMailboxes(input.from, '/from', allowance, errors)[0] as Mailbox;
-  const to = resolveMailboxes(input.to, '/to', allowance, errors);
-  const cc = resolveMailboxes(input.cc, '/cc', allowance, errors);
-  const bcc = resolveMailboxes(input.bcc, '/bcc', allowance, errors);
+  const from = resolveMailboxes(input.from, '/from', errors)[0] as Mailbox;
+  const to = resolveMailboxes(input.to, '/to', errors);
+  const cc = resolveMailboxes(input.cc, '/cc', errors);
+  const bcc = resolveMailboxes(input.bcc, '/bcc', errors);
   if (isNone(input.to) && isNone(input.cc) && isNone(input.bcc)) {
     errors.add('/to', 'Add a recipient in to, cc or bcc.');
   }
-  const replyTo = resolveMailboxes(input.replyTo, '/replyTo', allowance, errors);
+  const replyTo = resolveMailboxes(input.replyTo, '/replyTo', errors);
   const subject = resolveHeaderText(input.subject, '/subject', errors);
   const text = resolveBody(input.text, '/text', errors);
   const html = resolveBody(input.html, '/html', errors);
@@ -108,7 +85,12 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
     errors.add('/text', 'Add text or html: a message needs a body.');
   }
   const inlineImages = resolveInlineImages(input.inlineImages, errors);
-  const scanned = crossCheck(html, input.inlineImages, errors);
+  const attachments = resolveAttachments(input.attachments, errors);
+  // Without a sender there is an error, and no message that has this domain.
+  const domain = from?.address.slice(from.address.lastIndexOf('@') + 1) ?? 'invalid';
+  const scanned = crossCheck(html, domain, input, errors);
+  const warnings = [...inlineImages.warnings, ...checkReferred(attachments, scanned, errors)];
+  for (const message of scanned?.warnings ?? []) warnings.push({ pointer: '/html', message });
   return {
     from,
     to,
@@ -120,30 +102,33 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
     html: scanned === null ? html : scanned.html,
     label: resolveLabel(input.label, errors),
     sendAt: resolveSendAt(input.sendAt, errors),
-    inlineImages: scanned === null ? inlineImages : inlineImages.concat(scanned.embedded),
-    attachments: resolveAttachments(input.attachments, errors),
-    headers: resolveHeaders(input.headers, errors),
-    messageId: null,
+    inlineImages: withNames([...inlineImages.list, ...(scanned?.embedded ?? [])], attachments),
+    attachments,
+    calendar: resolveInvitation(input.calendar, errors),
+    returnPath: resolveReturnPath(input.returnPath, errors),
+    messageId: resolveMessageId(input.messageId, errors),
+    headers: isObject(input.headers) ? resolveHeaders(input.headers as HeadersInput, errors) : [],
     embedded: scanned === null ? 0 : scanned.embedded.length,
-    warnings: [],
+    warnings,
   };
 }
 
-const isNone = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0);
+/** null and an absent field are the same. */
+const isNone = (list: unknown): boolean =>
+  list === undefined || list === null || (Array.isArray(list) && list.length === 0);
 
 function resolveMailboxes(
-  input: MailboxInput | readonly MailboxInput[] | undefined,
+  input: MailboxInput | readonly MailboxInput[] | null | undefined,
   pointer: string,
-  allowance: ParserAllowance,
   errors: FieldErrors,
 ): Mailbox[] {
-  if (input === undefined) return [];
+  if (input === undefined || input === null) return [];
   const mailboxes: Mailbox[] = [];
   const inputs = isList(input) ? input : [input];
   for (const [index, one] of inputs.entries()) {
     const at = inputs === input ? `${pointer}/${index}` : pointer;
     if (!isMailboxInput(one, at, errors)) continue;
-    const parsed = parseMailbox(one, allowance);
+    const parsed = parseMailbox(one);
     if ('mailbox' in parsed) mailboxes.push(parsed.mailbox);
     else errors.add(at + parsed.at, parsed.problem);
   }
@@ -164,14 +149,14 @@ function isMailboxInput(value: unknown, at: string, errors: FieldErrors): value 
 const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value);
 
 /** Text for a header, without white space around it, which no header keeps. */
-function resolveHeaderText(value: string | undefined, pointer: string, errors: FieldErrors): string {
+function resolveHeaderText(value: string | null | undefined, pointer: string, errors: FieldErrors): string {
   if (typeof value !== 'string' || errors.at(pointer)) return '';
-  const problem = value.trim() === '' ? 'Give this field a text: it is blank.' : encodedTextProblem(value);
+  const problem = value.trim() === '' ? 'This field must not be blank.' : encodedTextProblem(value);
   if (problem !== null) errors.add(pointer, problem);
   return value.trim();
 }
 
-function resolveBody(value: string | undefined, pointer: string, errors: FieldErrors): string | null {
+function resolveBody(value: string | null | undefined, pointer: string, errors: FieldErrors): string | null {
   if (typeof value !== 'string' || value === '') return null;
   if (value.includes('\0')) errors.add(pointer, 'Remove the NUL characters.');
   if (!value.isWellFormed()) {
@@ -180,14 +165,16 @@ function resolveBody(value: string | undefined, pointer: string, errors: FieldEr
   return value;
 }
 
-function resolveLabel(label: number | string | undefined, errors: FieldErrors): number | null {
-  if (label === undefined || errors.at('/label')) return null;
+function resolveLabel(label: number | string | null | undefined, errors: FieldErrors): number | null {
+  if (label === undefined || label === null || errors.at('/label')) return null;
   const id = Number(label);
-  if (!Number.isSafeInteger(id)) errors.add('/label', `Give a label of at most ${Number.MAX_SAFE_INTEGER}.`);
+  if (!Number.isSafeInteger(id)) {
+    errors.add('/label', `The label must be at most ${Number.MAX_SAFE_INTEGER}.`);
+  }
   return id;
 }
 
-function resolveSendAt(value: string | undefined, errors: FieldErrors): number | null {
+function resolveSendAt(value: string | null | undefined, errors: FieldErrors): number | null {
   if (typeof value !== 'string' || errors.at('/sendAt')) return null;
   const time = parseSendAt(value);
   if (typeof time === 'number') return time;
@@ -195,33 +182,140 @@ function resolveSendAt(value: string | undefined, errors: FieldErrors): number |
   return null;
 }
 
-function resolveBytes(base64: string, pointer: string, errors: FieldErrors): Buffer | null {
-  if (typeof base64 !== 'string') return null;
-  const bytes = decodeBase64(base64);
-  if (bytes === null) errors.add(pointer, base64Problem(base64));
-  return bytes;
+function resolveReturnPath(value: string | null | undefined, errors: FieldErrors): string | null {
+  if (typeof value !== 'string' || errors.at('/returnPath')) return null;
+  const parsed = parseMailbox(value);
+  if ('problem' in parsed) {
+    errors.add('/returnPath', parsed.problem);
+    return null;
+  }
+  if (parsed.mailbox.name !== '') errors.add('/returnPath', 'Use the address alone, without a name.');
+  return parsed.mailbox.address;
 }
 
-function resolveFilename(value: string | undefined, pointer: string, errors: FieldErrors): string {
+const ATEXT = "[\\w!#$%&'*+\\-/=?^`{|}~]+";
+const DOT_ATOM = `${ATEXT}(?:\\.${ATEXT})*`;
+/** RFC 5322 section 3.6.4, with or without the angle brackets. */
+const MESSAGE_ID = new RegExp(`^(<?)(${DOT_ATOM}@(?:${DOT_ATOM}|\\[[\\x21-\\x5a\\x5e-\\x7e]+\\]))(>?)$`);
+
+function resolveMessageId(value: string | null | undefined, errors: FieldErrors): string | null {
+  if (typeof value !== 'string' || errors.at('/messageId')) return null;
+  const [, open, id, close] = MESSAGE_ID.exec(value.trim()) ?? [];
+  if (id === undefined || (open === '') !== (close === '')) {
+    errors.add('/messageId', 'Use a message id such as "<order-17@ifaxin.com>" (RFC 5322 section 3.6.4).');
+    return null;
+  }
+  return `<${id}>`;
+}
+
+function resolveInvitation(calendar: MessageInput['calendar'], errors: FieldErrors): Calendar | null {
+  if (!isObject(calendar) || errors.at('/calendar')) return null;
+  const method = calendar.method.trim().toUpperCase();
+  if (!(CALENDAR_METHODS as readonly string[]).includes(method)) {
+    errors.add('/calendar/method', `Use one of ${CALENDAR_METHODS.join(', ')}.`);
+    return null;
+  }
+  const resolved = resolveCalendar(method, calendar.content);
+  if ('content' in resolved) return { method, content: resolved.content };
+  errors.add('/calendar/content', resolved.problem);
+  return null;
+}
+
+/** The bytes of a part in canonical base64; a data URI in their place must not say another type. */
+function resolveContent(
+  value: unknown,
+  type: MediaType | null,
+  pointer: string,
+  errors: FieldErrors,
+): string | null {
+  if (typeof value !== 'string') return null;
+  const claimed = dataUriType(value);
+  const read = claimed === null ? canonicalBase64(value) : readDataUri(value);
+  if ('problem' in read) {
+    errors.add(pointer, read.problem);
+    return null;
+  }
+  if (claimed !== null && type !== null && !agree(claimed, type.essence)) {
+    errors.add(
+      pointer,
+      `The data URI says ${excerpt(claimed)}, and contentType ${excerpt(type.essence)}: correct one of them.`,
+    );
+  }
+  return read.base64;
+}
+
+/** Browsers write the general type, or none, for a file of which they know nothing. */
+const agree = (claimed: string, type: string): boolean =>
+  [claimed, type].some((one) => one === '' || one === 'application/octet-stream') || claimed === type;
+
+function resolveMediaType(value: unknown, pointer: string, errors: FieldErrors): MediaType | null {
+  if (typeof value !== 'string' || errors.at(pointer)) return null;
+  const type = parseMediaType(value);
+  if (type === null) {
+    errors.add(pointer, 'Use a content type such as "application/pdf" or "text/csv; charset=utf-8".');
+  }
+  return type;
+}
+
+function resolveFilename(value: string | null | undefined, pointer: string, errors: FieldErrors): string {
   const filename = resolveHeaderText(value, pointer, errors);
   if (/[/\\]/.test(filename) || filename === '.' || filename === '..') {
-    errors.add(pointer, 'Give the name of the file alone, without a path.');
+    errors.add(pointer, 'Use the name of the file alone, without a path.');
   }
   return filename;
 }
 
-function resolveInlineImages(images: MessageInput['inlineImages'], errors: FieldErrors): InlineImage[] {
-  if (!Array.isArray(images)) return [];
-  return images.flatMap((image, index) => {
-    if (!isObject(image)) return [];
+interface UnnamedImage {
+  readonly cid: string;
+  readonly contentType: PictureType;
+  readonly content: string;
+  readonly filename?: string | null;
+}
+
+function resolveInlineImages(
+  images: MessageInput['inlineImages'],
+  errors: FieldErrors,
+): { readonly list: UnnamedImage[]; readonly warnings: FieldError[] } {
+  const list: UnnamedImage[] = [];
+  const warnings: FieldError[] = [];
+  for (const [index, image] of Array.isArray(images) ? images.entries() : []) {
+    if (!isObject(image)) continue;
     const at = `/inlineImages/${index}`;
-    const filename =
-      image.filename === undefined ? null : resolveFilename(image.filename, `${at}/filename`, errors);
-    const content = resolveBytes(image.content, `${at}/content`, errors);
-    if (content === null || errors.at(`${at}/contentType`)) return [];
-    const problem = pictureProblem(content, image.contentType);
+    const filename = isNone(image.filename)
+      ? null
+      : resolveFilename(image.filename, `${at}/filename`, errors);
+    const type = resolveMediaType(image.contentType, `${at}/contentType`, errors);
+    const content = resolveContent(image.content, type, `${at}/content`, errors);
+    if (type === null || content === null) continue;
+    const { essence: contentType } = type;
+    if (!isPictureType(contentType)) {
+      errors.add(
+        `${at}/contentType`,
+        `Use one of ${PICTURE_TYPES.join(', ')}, or send the file as an attachment.`,
+      );
+      continue;
+    }
+    const problem = pictureProblem(content, contentType);
     if (problem !== null) errors.add(`${at}/content`, problem);
-    return [{ cid: image.cid, contentType: image.contentType, content, filename }];
+    const warning = pictureWarning(contentType);
+    if (warning !== null) warnings.push({ pointer: at, message: warning });
+    list.push({ cid: image.cid, contentType, content, filename });
+  }
+  return { list, warnings };
+}
+
+/** Names by their type those that have none, since clients show one: `image-1.png`. */
+function withNames(images: readonly UnnamedImage[], attachments: readonly Attachment[]): InlineImage[] {
+  const taken = new Set([...images, ...attachments].map(({ filename }) => filename?.toLowerCase()));
+  let number = 0;
+  return images.map((image) => {
+    let filename = image.filename ?? null;
+    while (filename === null) {
+      number += 1;
+      const name = `image-${number}.${extensionOf(image.contentType)}`;
+      if (!taken.has(name)) filename = name;
+    }
+    return { cid: image.cid, contentType: image.contentType, content: image.content, filename };
   });
 }
 
@@ -231,89 +325,102 @@ function resolveAttachments(attachments: MessageInput['attachments'], errors: Fi
     if (!isObject(attachment)) return [];
     const at = `/attachments/${index}`;
     const filename = resolveFilename(attachment.filename, `${at}/filename`, errors);
-    if (/^(?:multipart|message)\//i.test(attachment.contentType)) {
+    const type = resolveMediaType(attachment.contentType, `${at}/contentType`, errors);
+    if (type !== null && /^(?:multipart|message)\//.test(type.essence)) {
       // MIME allows no base64 for these (RFC 2046 sections 5.1 and 5.2), so their bytes could change on the way.
       errors.add(`${at}/contentType`, 'Use "application/octet-stream" for a file of this type.');
     }
-    const content = resolveBytes(attachment.content, `${at}/content`, errors);
-    return content === null ? [] : [{ filename, contentType: attachment.contentType, content }];
+    const content = resolveContent(attachment.content, type, `${at}/content`, errors);
+    if (type === null || content === null) return [];
+    const contentType = formatMediaType(withoutName(type, filename, `${at}/contentType`, errors));
+    return [{ filename, contentType, content, cid: attachment.cid ?? null }];
+  });
+}
+
+/** A file has one name: the parameter of the old form says the same or nothing. */
+function withoutName(type: MediaType, filename: string, pointer: string, errors: FieldErrors): MediaType {
+  const name = type.parameters.find((parameter) => /^name=/i.test(parameter));
+  if (name === undefined) return type;
+  const value = name
+    .slice('name='.length)
+    .replace(/^"(.*)"$/s, '$1')
+    .replace(/\\(.)/g, '$1');
+  if (value !== filename)
+    errors.add(pointer, 'Remove the parameter "name": the name of the file is in "filename".');
+  return { ...type, parameters: type.parameters.filter((parameter) => parameter !== name) };
+}
+
+/** An attachment that the HTML refers to is held to what an inline image is, if it is a picture. */
+function checkReferred(
+  attachments: readonly Attachment[],
+  scanned: ScannedHtml | null,
+  errors: FieldErrors,
+): FieldError[] {
+  return attachments.flatMap(({ cid, contentType, content }, index) => {
+    const type = essenceOf(contentType.replace(/;.*$/s, ''));
+    if (cid === null || scanned?.references.has(cid) !== true || !type.startsWith('image/')) return [];
+    const at = `/attachments/${index}`;
+    if (!isPictureType(type)) {
+      errors.add(`${at}/contentType`, `The html shows this file: use one of ${PICTURE_TYPES.join(', ')}.`);
+      return [];
+    }
+    const problem = pictureProblem(content, type);
+    if (problem !== null) errors.add(`${at}/content`, problem);
+    const warning = pictureWarning(type);
+    return warning === null ? [] : [{ pointer: at, message: warning }];
   });
 }
 
 const TOO_MANY_PICTURES = `Use at most ${MAX_PARTS} inline images, those in data URIs included.`;
 
-/** Holds the HTML's `cid:` references and the inline images against each other. */
+/** Holds the HTML's `cid:` references against the inline images, and the attachments with a Content-ID. */
 function crossCheck(
   html: string | null,
-  images: MessageInput['inlineImages'],
+  domain: string,
+  { inlineImages, attachments }: MessageInput,
   errors: FieldErrors,
 ): ScannedHtml | null {
+  const images: readonly unknown[] = Array.isArray(inlineImages) ? inlineImages : [];
+  const files: readonly unknown[] = Array.isArray(attachments) ? attachments : [];
   const cids = new Set<string>();
-  const list: readonly unknown[] = Array.isArray(images) ? images : [];
-  list.forEach((image, index) => {
-    if (!isObject(image) || typeof image.cid !== 'string') return;
-    if (cids.has(image.cid)) {
-      errors.add(
-        `/inlineImages/${index}/cid`,
-        'Give each inline image its own Content-ID: this one is taken.',
-      );
+  for (const [pointer, parts] of [
+    ['/inlineImages', images],
+    ['/attachments', files],
+  ] as const) {
+    for (const [index, part] of parts.entries()) {
+      if (!isObject(part) || typeof part.cid !== 'string') continue;
+      if (cids.has(part.cid)) {
+        errors.add(`${pointer}/${index}/cid`, 'Use another Content-ID: this one is taken.');
+      }
+      cids.add(part.cid);
     }
-    cids.add(image.cid);
-  });
+  }
   if (html === null) {
-    if (list.length > 0 && !errors.at('/html')) {
+    if (images.length > 0 && !errors.at('/html')) {
       errors.add('/inlineImages', 'Add html that refers to the inline images, or send them as attachments.');
     }
     return null;
   }
-  const scanned = scanHtml(html, cids);
+  const scanned = scanHtml(html, domain);
   if (scanned === null) {
-    if (list.length <= MAX_PARTS) errors.add('/html', TOO_MANY_PICTURES);
+    if (images.length <= MAX_PARTS) errors.add('/html', TOO_MANY_PICTURES);
     return null;
   }
   for (const problem of scanned.problems) errors.add('/html', problem);
-  if (list.length <= MAX_PARTS && list.length + scanned.embedded.length > MAX_PARTS) {
+  if (images.length <= MAX_PARTS && images.length + scanned.embedded.length > MAX_PARTS) {
     errors.add('/html', TOO_MANY_PICTURES);
   }
-  if (images === undefined || Array.isArray(images)) {
+  if ((isNone(inlineImages) || images.length > 0) && (isNone(attachments) || files.length > 0)) {
     for (const cid of scanned.references) {
-      if (!cids.has(cid))
-        errors.add('/html', `Add the inline image for "cid:${cid}", or remove the reference.`);
+      if (cids.has(cid)) continue;
+      errors.add('/html', `Add the inline image for "cid:${excerpt(cid)}", or remove the reference.`);
     }
   }
-  list.forEach((image, index) => {
+  for (const [index, image] of images.entries()) {
     const at = `/inlineImages/${index}/cid`;
-    if (
-      !isObject(image) ||
-      typeof image.cid !== 'string' ||
-      errors.at(at) ||
-      scanned.references.has(image.cid)
-    )
-      return;
-    errors.add(at, `Refer to "cid:${image.cid}" in the html, or send the picture as an attachment.`);
-  });
+    if (!isObject(image) || typeof image.cid !== 'string' || errors.at(at)) continue;
+    if (scanned.references.has(image.cid) || scanned.mentions.has(image.cid)) continue;
+    errors.add(at, `Refer to "cid:${excerpt(image.cid)}" in the html, or send the picture as an attachment.`);
+  }
   return scanned;
-}
-
-function resolveHeaders(headers: MessageInput['headers'], errors: FieldErrors): [string, string][] {
-  if (headers === undefined) return [];
-  if (!isObject(headers)) {
-    // The schema takes a list for an object.
-    if (!errors.at('/headers')) errors.add('/headers', 'Give the headers as an object of strings.');
-    return [];
-  }
-  const resolved: [string, string][] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    const at = `/headers${token(name)}`;
-    const nameProblem = headerNameProblem(name);
-    if (nameProblem !== null) errors.add(at, nameProblem);
-    // A value that the schema found too long may be one of megabytes, and the checks below are for short ones.
-    if (errors.at(at)) continue;
-    // The schema passes over keys like "constructor".
-    const valueProblem =
-      typeof value === 'string' ? headerValueProblem(name, value) : 'Give the header value as a string.';
-    if (valueProblem !== null) errors.add(at, valueProblem);
-    else resolved.push([name, value.trim()]);
-  }
-  return resolved;
 }

@@ -9,9 +9,10 @@ const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\
 export function parseSendAt(text: string, now = Date.now()): number | { readonly problem: string } {
   const time = RFC_3339.test(text) ? Date.parse(text.replace(' ', 'T').toUpperCase()) : Number.NaN;
   if (Number.isNaN(time) || !isCalendarDay(text)) {
-    return { problem: 'Give a time with its offset, like "2026-12-24T18:00:00+08:00" (RFC 3339).' };
+    return { problem: 'Use a time with its offset, like "2026-12-24T18:00:00+08:00" (RFC 3339).' };
   }
-  if (time > now + MOST_DAYS * DAY_MS) return { problem: `Give a time at most ${MOST_DAYS} days ahead.` };
+  if (time > now + MOST_DAYS * DAY_MS)
+    return { problem: `The time must be at most ${MOST_DAYS} days ahead.` };
   return time;
 }
 

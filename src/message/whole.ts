@@ -19,7 +19,7 @@ import {
   parseHeaderSection,
   withoutFields,
 } from './header-section.ts';
-import { parseMailbox, parserAllowance } from './mailbox.ts';
+import { parseMailbox } from './mailbox.ts';
 
 export interface WholeInput {
   readonly bytes: Uint8Array;
@@ -132,7 +132,7 @@ function senderOf(input: WholeInput, section: HeaderSection, errors: FieldErrors
   const field = ['sender', 'from']
     .map((name) => section.fields.find((one) => one.name === name))
     .find((one) => one !== undefined);
-  const [address] = field ? (addressesIn(field, parserAllowance()) ?? []) : [];
+  const [address] = field ? (addressesIn(field) ?? []) : [];
   if (address !== undefined) return address;
   errors.add('/from', 'Give the sender as ?from=…, or a From field with an address.');
   return '';
@@ -164,7 +164,7 @@ function recipientsOf(input: WholeInput, section: HeaderSection, errors: FieldEr
 function listed(field: HeaderField, errors: FieldErrors): readonly string[] {
   // An empty group, as "undisclosed-recipients:;" is one.
   if (/^[^:]*:\s*;$/.test(field.value)) return [];
-  const addresses = addressesIn(field, parserAllowance());
+  const addresses = addressesIn(field);
   if (addresses === null) {
     errors.add('/to', `Give the recipients as ?to=…: the ${field.name} field is no plain list of addresses.`);
   }

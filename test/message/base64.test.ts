@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { canonicalBase64 } from '../../src/message/base64.ts';
+
+const bytes = Buffer.from(Array.from({ length: 200 }, (_, index) => (index * 37) % 256));
+const canonical = bytes.toString('base64');
+
+describe('canonical base64', () => {
+  test('is any bytes, as encoded', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (some) => {
+        const text = Buffer.from(some).toString('base64');
+        expect(canonicalBase64(text)).toEqual({ base64: text });
+      }),
+    );
+  });
+
+  test('or nothing else, whatever comes', () => {
+    const unit = fc.constantFrom(...'ABQgw09+/=-_ \n\r\t*\u0141张');
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit, maxLength: 24 })), (text) => {
+        const read = canonicalBase64(text);
+        if ('problem' in read) return;
+        expect(read.base64).toMatch(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
+        expect(Buffer.from(read.base64, 'base64').toString('base64')).toBe(read.base64);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test.each<[string, string, string?]>([
+    ['lines of 76 with CRLF', canonical.replace(/.{76}/g, '$&\r\n')],
+    ['lines of 64 with LF, and one at the end', `${canonical.replace(/.{64}/g, '$&\n')}\n`],
+    ['lines of 76 with CR', canonical.replace(/.{76}/g, '$&\r')],
+    ['indented lines', `\n    ${canonical.replace(/.{76}/g, '$& \n\t  ')}  `],
+    ['lines of any length', `${canonical.slice(0, 7)}\n${canonical.slice(7, 30)}\n\n${canonical.slice(30)}`],
+    ['spaces where line breaks were', canonical.replace(/.{76}/g, '$& ')],
+    ['a byte order mark in front', `\ufeff${canonical}`],
+    ['the URL-safe alphabet', canonical.replaceAll('+', '-').replaceAll('/', '_')],
+    ['no padding', canonical.replaceAll('=', '')],
+    ['all of it', ` ${bytes.toString('base64url').replace(/.{76}/g, '$&\r\n')}\r\n`],
+    ['nothing', '', ''],
+    ['white space alone', ' \r\n', ''],
+    ['one byte without padding', 'AA', 'AA=='],
+    ['two bytes without padding', 'AAA', 'AAA='],
+    ['padding on a line of its own', 'AA\n==', 'AA=='],
+  ])('comes of %s', (_, text, expected = canonical) => {
+    expect(canonicalBase64(text)).toEqual({ base64: expected });
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['one character too many', 'AAAAA', /cut off/],
+    ['half the padding', 'AA=', /wrong padding/],
+    ['too much padding', 'AAAA====', /wrong padding/],
+    ['padding alone', '=', /wrong padding/],
+    ['bits behind the last byte', 'AB==', /cut off/],
+    ['bits behind the last byte, without padding', 'AAB', /cut off/],
+    ['two encodings in one text', 'AA==AAAA', /in one go/],
+    ['a foreign character', 'AA*A', /characters other than/],
+    ['a character that a lenient decoder takes for "A"', 'AAA\u0141', /characters other than/],
+    ['a letter beyond ASCII', 'AAAÄ', /characters other than/],
+    ['percent-encoding', 'AA%2B', /characters other than/],
+    ['a space where a "+" was', canonical.replace('+', ' '), /decoded once too often/],
+    ['spaces where each "+" was', canonical.replaceAll('+', ' '), /decoded once too often/],
+    ['a space and no padding', 'AAAA AAA', /decoded once too often/],
+  ])('does not come of %s', (_, text, problem) => {
+    expect(canonicalBase64(text)).toEqual({ problem: expect.stringMatching(problem) });
+  });
+
+  test('of megabytes, good or bad', () => {
+    const large = Buffer.alloc(12_000_000, 7).toString('base64');
+    expect(canonicalBase64(large)).toEqual({ base64: large });
+    expect(canonicalBase64(large.replace(/.{76}/g, '$&\r\n'))).toEqual({ base64: large });
+    const bad = canonicalBase64(`${large}*`);
+    expect('problem' in bad && bad.problem.length).toBeLessThan(200);
+  });
+});

@@ -46,8 +46,9 @@ export function createConsumer(options: {
     const failures = handled.flatMap((one, index) => {
       const itemIdentifier = records[index]?.messageId;
       if (one.status === 'fulfilled' || itemIdentifier === undefined) return [];
-      const event = one.reason instanceof StoreUnavailable ? 'outbox is away' : 'a queued message failed';
-      log.error(event, { wake: itemIdentifier, error: String(one.reason) });
+      const isAway = one.reason instanceof StoreUnavailable;
+      const facts = { wake: itemIdentifier, error: String(one.reason) };
+      log.error(isAway ? 'the outbox is away' : 'a queued message failed', facts);
       return [{ itemIdentifier }];
     });
     return { batchItemFailures: failures };

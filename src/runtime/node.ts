@@ -90,7 +90,7 @@ export async function start(
     deliverer,
     log,
     ...(metrics && { observe: metrics.observe }),
-    greeting: pool.greeting,
+    greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
     outbox: null,
     deadlineMs: () => config.deadlineMs,
@@ -100,6 +100,7 @@ export async function start(
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
+    metrics.watchPool(() => pool.stats());
     app.route('/metrics', metricsRoutes(metrics.registry, config.metricsToken));
   }
 

@@ -7,7 +7,7 @@ import type { TraceContext } from './trace-context.ts';
 /** Where a message came in. */
 export interface Origin {
   readonly requestId: string;
-  readonly door: 'http' | 'smtp';
+  readonly door: 'http' | 'smtp' | 'outbox';
   readonly clientAddress: string;
   /** By `performance.now()`. */
   readonly startedAt: number;

@@ -7,10 +7,12 @@ import { secureHeaders } from 'hono/secure-headers';
 import { timing } from 'hono/timing';
 import type { Adapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
+import { outboxAway } from '../enqueue.ts';
 import type { Log } from '../log.ts';
-import type { Outbox } from '../outbox.ts';
+import type { OutboxDoor } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
+import { StoreUnavailable } from '../store.ts';
 import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
 import { discardUnread, readBody } from './body.ts';
@@ -30,7 +32,7 @@ export interface AppOptions extends MessagesOptions {
   readonly authenticator: Authenticator;
   readonly quota: Quota;
   /** Null where there is none. */
-  readonly outbox: Outbox | null;
+  readonly outbox: OutboxDoor | null;
   readonly windowMs: number;
   readonly maxMessageBytes: number;
   readonly corsOrigins: readonly string[];
@@ -98,6 +100,13 @@ export function createApp(options: AppOptions): Hono<Env> {
     return respondProblem(c, failure('method-not-allowed', `${c.req.path} takes ${allowed.join(', ')}.`));
   });
   app.onError((error, c) => {
+    if (error instanceof StoreUnavailable) {
+      log.error('the outbox is away', {
+        requestId: c.get('requestId'),
+        error: String(error.cause ?? error),
+      });
+      return respondProblem(c, outboxAway());
+    }
     log.error('internal', { requestId: c.get('requestId'), error: error.stack ?? String(error) });
     const detail = 'An error in the gateway; its log has it under this request id.';
     return respondProblem(c, failure('internal', detail));

@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono';
 import * as v from 'valibot';
-import { OUTBOX_STATES, type Outbox, type OutboxRecord } from '../outbox.ts';
+import { OUTBOX_STATES, type OutboxDoor, type OutboxRecord } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import { receiptOf } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
@@ -29,7 +29,7 @@ const ListQuery = v.object({
 });
 
 /** @param outbox - null where there is none */
-export function outboxRoutes(outbox: Outbox | null): Hono<Env> {
+export function outboxRoutes(outbox: OutboxDoor | null): Hono<Env> {
   const apiUserOf = (c: Context) => canonicalApiUser(c.get('caller').account.apiUser);
 
   return new Hono<Env>()

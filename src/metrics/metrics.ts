@@ -37,7 +37,7 @@ const STEP_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 /** Accounts whose quota is read at a scrape: each may be a question to a store. */
 const MOST_WATCHED = 100;
 
-const DOORS: readonly Origin['door'][] = ['http', 'smtp'];
+const DOORS: readonly Origin['door'][] = ['http', 'smtp', 'outbox'];
 
 /** @param accounts - the configured ones, as they are now: an api_user that a caller brought is `other` */
 export function createMetrics(accounts: () => readonly Pick<Account, 'apiUser' | 'quota'>[]): Metrics {
@@ -109,6 +109,7 @@ export function createMetrics(accounts: () => readonly Pick<Account, 'apiUser' |
       },
       peek: (apiUser, limit) => quota.peek(apiUser, limit),
       close: (apiUser, ms) => quota.close(apiUser, ms),
+      ping: () => quota.ping(),
     }),
 
     watchQuota(quota) {

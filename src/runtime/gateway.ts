@@ -9,7 +9,7 @@ import type { Context } from '../http/context.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
-import type { Outbox } from '../outbox.ts';
+import type { OutboxDoor } from '../outbox.ts';
 import type { Failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { createSend } from '../send.ts';
@@ -25,7 +25,7 @@ export interface Edges {
   readonly greeting: (signal: AbortSignal) => Promise<Failure | null>;
   /** What stands against the stores. */
   /** Null where queued messages are not kept; `wake` has a worker look for what is due. */
-  readonly outbox: { readonly outbox: Outbox; readonly wake: (apiUser: string) => void } | null;
+  readonly outbox: { readonly outbox: OutboxDoor; readonly wake: (apiUser: string) => void } | null;
   readonly ready: () => Promise<Readiness>;
   /** Sees every message's event beside the log. */
   readonly observe?: Emit;

@@ -21,6 +21,7 @@ import { createSmtpDoor } from '../smtp/door.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
+import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
 import { createStores } from './stores.ts';
 
@@ -84,15 +85,24 @@ export async function start(
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
   const quota = metrics?.counted(stores.quota) ?? stores.quota;
   const deliverer = createDeliverer({ relay: pool, quota });
+  const outbox =
+    config.outbox &&
+    openOutbox(config.outbox, config, {
+      deliver: deliverer.deliver,
+      accounts: () => gateway.accounts(),
+      emit: (event) => gateway.emit(event),
+      log,
+    });
   const gateway = createGateway(config, {
     ...stores,
+    ready: async () => ({ ...(await stores.ready()), ...(await outbox?.ready()) }),
     quota,
     deliverer,
     log,
     ...(metrics && { observe: metrics.observe }),
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
-    outbox: null,
+    outbox,
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
@@ -101,6 +111,7 @@ export async function start(
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
     metrics.watchPool(() => pool.stats());
+    if (outbox) metrics.watchOutbox(() => outbox.outbox.depth());
     app.route('/metrics', metricsRoutes(metrics.registry, config.metricsToken));
   }
 
@@ -130,6 +141,7 @@ export async function start(
     await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;
   });
+  outbox?.wake();
   log.info('settings', withoutSecrets(config));
   log.info('listening', { host: config.host, port, smtpPort, smtpsPort, sandbox: sandbox !== null });
 
@@ -152,7 +164,8 @@ export async function start(
     },
     async close() {
       log.info('closing');
-      await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close()]);
+      await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close(), outbox?.stop()]);
+      await outbox?.close();
       await pool.close();
       await sandbox?.close();
       stopWatching?.();

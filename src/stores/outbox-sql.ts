@@ -78,7 +78,7 @@ const PART_BYTES = 2 ** 20;
 const MOST_PARTS = 1024;
 
 /** Bodies that one claim reads into memory; a larger one comes alone. */
-const MOST_CLAIMED_BYTES = 32 * 2 ** 20;
+const MOST_CLAIMED_BYTES = 16 * 2 ** 20;
 
 const FULL_RETRY_MS = 30_000;
 

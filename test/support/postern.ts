@@ -47,6 +47,8 @@ export async function startPostern(
       SMTP_HOST: 'localhost',
       SMTP_PORTS: String(upstream.port),
       PORT: '0',
+      // In the working folder there is one for all tests.
+      OUTBOX: ':memory:',
       ...settings,
     },
     (line) => logLines.push(line),

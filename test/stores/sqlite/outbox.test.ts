@@ -277,8 +277,9 @@ test('the file shrinks when most of it is free', async () => {
 test('of equal messages a claim reads no more than memory allows, and at least one', async () => {
   const outbox = open();
   for (let n = 0; n < 5; n++) await outbox.put(entry(`m${n}`, { content: new Uint8Array(16_000_000) }));
-  expect(await outbox.claim(LEASE)).toHaveLength(3);
   expect(await outbox.claim(LEASE)).toHaveLength(2);
+  expect(await outbox.claim(LEASE)).toHaveLength(2);
+  expect(await outbox.claim(LEASE)).toHaveLength(1);
   await outbox.close();
 });
 

@@ -1,0 +1,86 @@
+/** The outbox on Node, by the settings, and what wakes its worker. */
+
+import type { Account } from '../account.ts';
+import type { Config } from '../config.ts';
+import type { Deliverer } from '../deliver.ts';
+import type { Readiness } from '../http/app.ts';
+import type { Log } from '../log.ts';
+import type { Emit } from '../message-event.ts';
+import type { Outbox } from '../outbox.ts';
+import { createOutboxWorker, createSendClaim, type OutboxWorker } from '../outbox-worker.ts';
+import { openSqliteOutbox } from '../stores/sqlite/outbox.ts';
+import { openAwsOutbox } from './aws-outbox.ts';
+
+export interface RunningOutbox {
+  readonly outbox: Outbox;
+  /** Has the worker look for what is due. */
+  wake(): void;
+  ready(): Promise<Readiness>;
+  /** Claims nothing more, and waits for what is being sent. Messages can be put until `close`. */
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How long the worker sleeps at most, in milliseconds: then it sees a clock that was set, and sweeps. */
+const LONGEST_SLEEP_MS = 60_000;
+
+/**
+ * @param accounts - the configured ones, as they are now
+ * @throws {ConfigError} where the file of OUTBOX cannot be used
+ */
+export function openOutbox(
+  settings: NonNullable<Config['outbox']>,
+  config: Config,
+  edges: { deliver: Deliverer['deliver']; accounts: () => readonly Account[]; emit: Emit; log: Log },
+): RunningOutbox {
+  const { log } = edges;
+  const { deadlineMs, smtp, quota } = config;
+  const sqlite = settings.aws ? null : openSqliteOutbox({ ...settings, path: settings.location, log });
+  const outbox = settings.aws ? openAwsOutbox(settings.aws, settings.keepMs) : (sqlite as Outbox);
+  const send = createSendClaim({ ...edges, ...settings, outbox, quotaLimit: quota.limit });
+  const worker = createOutboxWorker({ outbox, send, connections: smtp.connections, deadlineMs, log });
+  const { wake, stop } = keepRunning(worker);
+
+  return {
+    outbox,
+    wake,
+    stop,
+    async ready() {
+      try {
+        await outbox.ping();
+        return { outbox: null };
+      } catch (error) {
+        log.error('the outbox does not answer', { error: String((error as Error).cause ?? error) });
+        return { outbox: 'The outbox does not answer: messages can only be sent at once.' };
+      }
+    },
+    async close() {
+      await sqlite?.close();
+    },
+  };
+}
+
+/** Runs the worker whenever it is woken, and when the time has come that it gave. */
+function keepRunning(worker: OutboxWorker): Pick<RunningOutbox, 'wake' | 'stop'> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stopped = false;
+
+  const sleepUntil = (time: number | null) => {
+    clearTimeout(timer);
+    if (stopped) return;
+    const ms = time === null ? LONGEST_SLEEP_MS : Math.max(0, time - Date.now());
+    timer = setTimeout(wake, Math.min(ms, LONGEST_SLEEP_MS));
+    timer.unref();
+  };
+  const wake = () => {
+    if (!stopped) void worker.run().then(sleepUntil);
+  };
+  return {
+    wake,
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await worker.close();
+    },
+  };
+}

@@ -56,7 +56,7 @@ function openGateway(environment: Environment): Handler {
     ...stores,
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
-    greeting: pool.greeting,
+    greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     outbox: openOutbox(config, log),
     // Never longer than the invocation's own time.

@@ -7,12 +7,12 @@ import { secureHeaders } from 'hono/secure-headers';
 import { timing } from 'hono/timing';
 import type { Adapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
-import { outboxAway, outboxAway } from '../enqueue.ts';
+import { outboxAway } from '../enqueue.ts';
 import type { Log } from '../log.ts';
 import type { OutboxDoor } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
-import { StoreUnavailable, StoreUnavailable } from '../store.ts';
+import { StoreUnavailable } from '../store.ts';
 import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
 import { discardUnread, readBody } from './body.ts';
@@ -105,10 +105,6 @@ export function createApp(options: AppOptions): Hono<Env> {
         requestId: c.get('requestId'),
         error: String(error.cause ?? error),
       });
-      return respondProblem(c, outboxAway());
-    }
-    if (error instanceof StoreUnavailable) {
-      log.error('store away', { requestId: c.get('requestId'), error: String(error.cause ?? error) });
       return respondProblem(c, outboxAway());
     }
     log.error('internal', { requestId: c.get('requestId'), error: error.stack ?? String(error) });

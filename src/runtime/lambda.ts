@@ -55,7 +55,7 @@ function openGateway(environment: Environment): Handler {
     ...stores,
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
-    greeting: pool.greeting,
+    greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     outbox: null,
     // Never longer than the invocation's own time.

@@ -100,7 +100,7 @@ export async function start(
     deliverer,
     log,
     ...(metrics && { observe: metrics.observe }),
-    greeting: pool.greeting,
+    greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
     outbox,
     deadlineMs: () => config.deadlineMs,

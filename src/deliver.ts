@@ -6,9 +6,10 @@
  */
 
 import type { Login } from './account.ts';
-import { type Failure, failure, isFailure, type Outcome } from './outcome.ts';
-import { type Draw, type Quota, type QuotaState, QuotaUnavailable } from './quota.ts';
+import { bounded, type Failure, failure, isFailure, type Outcome } from './outcome.ts';
+import type { Draw, Quota, QuotaState } from './quota.ts';
 import { FREQUENCY_LIMITED } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import type { Content, Envelope, Lease, Relay } from './transaction.ts';
 
 export interface Delivery {
@@ -64,7 +65,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
         });
       };
 
-      const outcome = await attempts(signal, async (attempt) => {
+      const sent = await attempts(signal, async (attempt) => {
         tries++;
         const asked = { helo: domainOf(envelope.from), fresh: attempt > 0 };
         const lease = await timed('lease', relay.lease(login, asked, signal));
@@ -79,7 +80,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
           draw = state = await timed('draw', quota.draw(login.apiUser, limit));
         } catch (error) {
           lease.release();
-          if (error instanceof QuotaUnavailable) return quotaUnavailable();
+          if (error instanceof StoreUnavailable) return quotaUnavailable();
           throw error;
         }
         if (!draw.granted) {
@@ -89,6 +90,7 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
         return timed('send', lease.send(envelope, content, signal, beforeDot));
       });
 
+      const outcome = bounded(sent);
       if (!saidFrequencyLimited(outcome)) return { outcome, quota: state, timing, attempts: tries };
       // Upstream counts calls that we do not see. A store that is away cannot close: the outcome stands.
       await timed('draw', quota.close(login.apiUser, CLOSED_MS)).catch(() => {});

@@ -1,7 +1,7 @@
 /** The use case beside `submit` for what need not go at once: sender policy → idempotency → outbox. */
 
 import { policyFailure } from './account.ts';
-import { type Idempotency, type IdempotencyState, IdempotencyUnavailable, storeKey } from './idempotency.ts';
+import { type Idempotency, type IdempotencyState, storeKey } from './idempotency.ts';
 import type { NewEntry, OutboxDoor, OutboxRecord, Put, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
@@ -49,7 +49,7 @@ export function createEnqueue(options: {
     };
     if (!entry.key) return put(entry);
 
-    const found = await begin(entry.key);
+    const found = await begin(apiUser, entry.key, id);
     if (!found) return unavailable();
     if (found.state === 'replay') return known(apiUser, found.record);
     // A key whose owner vanished while it put the message has sent nothing: the outbox knows whether it is there.
@@ -62,9 +62,14 @@ export function createEnqueue(options: {
     return enqueued;
   };
 
-  function begin({ key, fingerprint }: NonNullable<NewEntry['key']>): Promise<IdempotencyState | null> {
-    return idempotency.begin(key, fingerprint, PUTTING_MS).catch((error: unknown) => {
-      if (error instanceof IdempotencyUnavailable) return null;
+  function begin(
+    apiUser: string,
+    key: NonNullable<NewEntry['key']>,
+    id: string,
+  ): Promise<IdempotencyState | null> {
+    const request = { apiUser, ...key, leaseMs: PUTTING_MS, recordChars: id.length };
+    return idempotency.begin(request).catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return null;
       throw error;
     });
   }
@@ -86,20 +91,37 @@ export function createEnqueue(options: {
         });
       case 'put':
         wake(entry.apiUser);
-        return known(entry.apiUser, done.id, false);
+        // Not read back: from here on the message is safe, and a store that goes away must not say otherwise.
+        return { record: newRecord(entry), replayed: false };
       case 'known':
         return known(entry.apiUser, done.id);
     }
   }
 
-  async function known(apiUser: string, id: string, replayed = true): Promise<Enqueued | Failure> {
+  async function known(apiUser: string, id: string): Promise<Enqueued | Failure> {
     const record = await outbox.read(apiUser, id);
-    if (record) return { record, replayed };
+    if (record) return { record, replayed: true };
     return failure(
       'not-found',
       'The message of this Idempotency-Key ended, and its state is no longer kept.',
     );
   }
+}
+
+function newRecord({ id, apiUser, sendAt, facts }: NewEntry): OutboxRecord {
+  const createdAt = Date.now();
+  const nextAttemptAt = Math.max(createdAt, sendAt ?? 0);
+  return {
+    id,
+    apiUser,
+    state: 'queued',
+    createdAt,
+    sendAt,
+    attempts: [],
+    nextAttemptAt,
+    facts,
+    outcome: null,
+  };
 }
 
 /** The outbox cannot be read or written. */

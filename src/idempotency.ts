@@ -21,6 +21,8 @@ export interface KeyEntry {
   readonly fingerprint: string;
   readonly token: string;
   readonly leasedUntil: number;
+  /** From then on the key is a new one. */
+  readonly expiresAt: number;
   /** Null until the request is finished. */
   readonly record: string | null;
 }
@@ -33,19 +35,34 @@ export function stateOf(entry: KeyEntry, fingerprint: string, time: number): Ide
   return { state: 'lost' };
 }
 
-/** The store cannot tell whether a key is fresh, so nothing may be sent under it. */
-export class IdempotencyUnavailable extends Error {
-  override name = 'IdempotencyUnavailable';
+/** What a request asks of the store before it sends anything. */
+export interface KeyRequest {
+  /** In its canonical spelling: what one api_user has kept pushes out nothing of another one that has less. */
+  readonly apiUser: string;
+  /** From {@link storeKey}. */
+  readonly key: string;
+  /** Another request under the same key has another one. */
+  readonly fingerprint: string;
+  /** How long the key is busy, in milliseconds. */
+  readonly leaseMs: number;
+  /** The longest record that may come at the end, in UTF-16 code units: there is room for it, or nothing is begun. */
+  readonly recordChars: number;
 }
 
-/** The store of keys, each from {@link storeKey}. Rejects when the store is away. */
+/**
+ * The store of keys; `test/contract/idempotency.ts` runs on every implementation.
+ *
+ * `begin` and `ping` reject with `StoreUnavailable` when the store is away or full: nothing may be sent under the key.
+ */
 export interface Idempotency {
-  /** Leases a new key for `leaseMs`, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */
-  begin(key: string, fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
+  /** Leases a new key, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */
+  begin(request: KeyRequest): Promise<IdempotencyState>;
   /** Keeps the record of a finished request for 24 h. Does nothing (compare-and-set) unless `token` still owns the key. */
   finish(key: string, token: string, record: string): Promise<void>;
   /** Gives the key back: nothing was sent, a repeated request is a new try. Only for the owner. */
   release(key: string, token: string): Promise<void>;
+  /** Asks the store itself whether it answers. */
+  ping(): Promise<void>;
 }
 
 /** What a caller knows a message by: the key that came with the request, and its index where that was a batch. */

@@ -309,3 +309,29 @@ export function failure(
 /** Tells a failure from whatever else a step results in. */
 export const isFailure = (result: unknown): result is Failure =>
   typeof result === 'object' && result !== null && 'code' in result && 'delivery' in result;
+
+/** The longest that answers, records and logs have of upstream's words, in UTF-16 code units. */
+export const MOST_REPLY_CHARS = 1024;
+export const MOST_REJECTION_CHARS = 256;
+
+/** The same outcome, upstream's words cut to that length: they may be long, and many for 300 recipients. */
+export function bounded(outcome: Outcome): Outcome {
+  if (outcome.delivery === 'accepted') {
+    const { reply, rejected } = outcome;
+    return { ...outcome, reply: cut(reply, MOST_REPLY_CHARS), rejected: rejected.map(cutRejection) };
+  }
+  const { smtp, rejected } = outcome;
+  return {
+    ...outcome,
+    ...(smtp && { smtp: cut(smtp, MOST_REPLY_CHARS) }),
+    ...(rejected && { rejected: rejected.map(cutRejection) }),
+  };
+}
+
+const cutRejection = (rejection: Rejection): Rejection => cut(rejection, MOST_REJECTION_CHARS);
+
+function cut<T extends { readonly response: string }>(words: T, most: number): T {
+  const { response } = words;
+  if (response.length <= most) return words;
+  return { ...words, response: `${response.slice(0, most - 1)}…`.toWellFormed() };
+}

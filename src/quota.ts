@@ -17,16 +17,11 @@ export interface Draw extends QuotaState {
   readonly retryAfterMs: number;
 }
 
-/** The store cannot be asked, and the setting says to refuse rather than to count alone. */
-export class QuotaUnavailable extends Error {
-  override name = 'QuotaUnavailable';
-}
-
 /**
  * One window per api_user, labels and doors together. An api_user is the same in upper and lower case: should
  * upstream not mind it, another spelling must not be another window.
  *
- * Every method rejects with {@link QuotaUnavailable} when the store is away and must not be replaced.
+ * Every method rejects with `StoreUnavailable` when the store is away and must not be replaced.
  */
 export interface Quota {
   /** Draws `cost` calls (a whole number from 1 to `limit`) of `apiUser`, all or none. */
@@ -35,6 +30,8 @@ export interface Quota {
   peek(apiUser: string, limit: number): Promise<QuotaState>;
   /** Refuses every draw of `apiUser` for the next `ms` milliseconds: upstream said 536. Never shortens a closure. */
   close(apiUser: string, ms: number): Promise<void>;
+  /** Asks the store itself whether it answers; nobody's window is touched. */
+  ping(): Promise<void>;
 }
 
 /** The window's shape, from the settings. */

@@ -52,7 +52,7 @@ export function parseLoginName(name: string): LoginName | null {
 
 /** SendCloud's message id in the final reply: `250 #<id>#Queued`; null where upstream words it otherwise. */
 export function parseQueueId(response: string): string | null {
-  return /^250[ -](?:2\.\d{1,3}\.\d{1,3} )?#([^#\s]+)#/m.exec(response)?.[1] ?? null;
+  return /^250[ -](?:2\.\d{1,3}\.\d{1,3} )?#([^#\s]{1,200})#/m.exec(response)?.[1] ?? null;
 }
 
 /**

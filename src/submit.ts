@@ -6,12 +6,15 @@ import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import {
   type Idempotency,
   type IdempotencyState,
-  IdempotencyUnavailable,
+  type KeyRequest,
   type MessageKey,
   storeKey,
 } from './idempotency.ts';
 import { type Emit, type MessageFacts, messageEvent } from './message-event.ts';
 import { type Failure, failure, kindOf, type Outcome } from './outcome.ts';
+import { mostRecordChars, readRecord, writeRecord } from './record.ts';
+import { canonicalApiUser } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 import type { Content, Envelope } from './transaction.ts';
 
 export interface StreamRead {
@@ -67,15 +70,23 @@ export function createSubmit(options: {
     if (forbidden) return withoutSending(forbidden);
     if (!submission.idempotency) return { ...(await deliver(submission, signal)), replayed: false };
 
-    const key = storeKey(submission.caller.account.apiUser, submission.idempotency);
-    const found = await begin(key, submission.idempotency.fingerprint);
+    const { to } = submission.envelope;
+    const apiUser = canonicalApiUser(submission.caller.account.apiUser);
+    const key = storeKey(apiUser, submission.idempotency);
+    const found = await begin({
+      apiUser,
+      key,
+      fingerprint: submission.idempotency.fingerprint,
+      leaseMs: options.deadlineMs + RECORDING_MS,
+      recordChars: mostRecordChars(to.length),
+    });
     if (!found) {
       const detail = 'The store of idempotency keys cannot take this one now; nothing was sent.';
       return withoutSending(failure('store-unavailable', detail, { retryAfterMs: 1000 }));
     }
     switch (found.state) {
       case 'replay':
-        return { ...withoutSending(JSON.parse(found.record) as Outcome), replayed: true };
+        return { ...withoutSending(readRecord(found.record, to) ?? UNREADABLE), replayed: true };
       case 'busy':
       case 'mismatch':
         return withoutSending(keyFailure(found));
@@ -86,7 +97,7 @@ export function createSubmit(options: {
         // What upstream decided, or may have decided, about this message is kept; any other failure
         // proves that nothing was sent, and the key is free for a new try.
         if (isSettled(delivered.outcome)) {
-          await idempotency.finish(key, found.token, JSON.stringify(delivered.outcome));
+          await idempotency.finish(key, found.token, writeRecord(delivered.outcome, to));
         } else {
           await idempotency.release(key, found.token);
         }
@@ -95,9 +106,9 @@ export function createSubmit(options: {
     }
   }
 
-  function begin(key: string, fingerprint: string): Promise<IdempotencyState | null> {
-    return idempotency.begin(key, fingerprint, options.deadlineMs + RECORDING_MS).catch((error: unknown) => {
-      if (error instanceof IdempotencyUnavailable) return null;
+  function begin(request: KeyRequest): Promise<IdempotencyState | null> {
+    return idempotency.begin(request).catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return null;
       throw error;
     });
   }
@@ -140,6 +151,12 @@ export function keyFailure(found: Exclude<IdempotencyState, { state: 'fresh' | '
       );
   }
 }
+
+/** A record that is damaged, or of another version of the gateway. */
+const UNREADABLE = failure(
+  'outcome-unknown',
+  'What is kept under this Idempotency-Key cannot be read; upstream may have the message.',
+);
 
 const withoutSending = (outcome: Outcome): Submitted => ({
   outcome,

@@ -22,6 +22,8 @@ export function authenticate({
   readonly log: Log;
 }): MiddlewareHandler<Env> {
   return async function authenticate(c, next) {
+    // A preflight carries no credentials (Fetch, "CORS-preflight fetch"); here no origin is allowed.
+    if (c.req.method === 'OPTIONS') return c.body(null, 204);
     const caller = await callerOf(c);
     if (isFailure(caller)) {
       const { code, detail } = caller;

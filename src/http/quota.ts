@@ -6,7 +6,8 @@ import type { Caller } from '../authenticate.ts';
 import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
 import { addIssue, FieldErrors } from '../message/field-errors.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
-import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import type { Quota, QuotaState } from '../quota.ts';
+import { StoreUnavailable } from '../store.ts';
 import type { Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
@@ -71,7 +72,7 @@ async function available<T>(asked: Promise<T>): Promise<T | Failure> {
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof QuotaUnavailable) return quotaUnavailable();
+    if (error instanceof StoreUnavailable) return quotaUnavailable();
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651). */
 
 import type { MiddlewareHandler } from 'hono';
-import { type Quota, type QuotaState, QuotaUnavailable } from '../quota.ts';
+import type { Quota, QuotaState } from '../quota.ts';
+import { StoreUnavailable } from '../store.ts';
 import type { Env } from './context.ts';
 
 /** Seconds until the whole limit is back, never more than the window that the policy names. */
@@ -28,7 +29,7 @@ export function rateLimit(quota: Quota, windowSeconds: number): MiddlewareHandle
     try {
       return await quota.peek(apiUser, limit);
     } catch (error) {
-      if (error instanceof QuotaUnavailable) return null;
+      if (error instanceof StoreUnavailable) return null;
       throw error;
     }
   }

@@ -109,6 +109,7 @@ export function createMetrics(accounts: () => readonly Pick<Account, 'apiUser' |
       },
       peek: (apiUser, limit) => quota.peek(apiUser, limit),
       close: (apiUser, ms) => quota.close(apiUser, ms),
+      ping: () => quota.ping(),
     }),
 
     watchQuota(quota) {

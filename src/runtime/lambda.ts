@@ -2,12 +2,13 @@
 
 import type { Hono } from 'hono';
 import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
-import { ConfigError, parseConfig } from '../config.ts';
+import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
-import { createLog } from '../log.ts';
+import { createLog, type Log } from '../log.ts';
 import { Pool } from '../relay/pool.ts';
-import { createGateway } from './gateway.ts';
+import { openAwsOutbox } from './aws-outbox.ts';
+import { createGateway, type Edges } from './gateway.ts';
 import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
@@ -57,7 +58,7 @@ function openGateway(environment: Environment): Handler {
     log,
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
-    outbox: null,
+    outbox: openOutbox(config, log),
     // Never longer than the invocation's own time.
     deadlineMs: (c) =>
       Math.min(config.deadlineMs, lambdaContext(c).getRemainingTimeInMillis() - ANSWERING_MS),
@@ -66,6 +67,14 @@ function openGateway(environment: Environment): Handler {
   process.once('SIGTERM', () => void pool.close().then(() => process.exit()));
 
   return handle(app as unknown as Hono);
+}
+
+/** SQS wakes the function that sends: `lambda-outbox.ts`. */
+function openOutbox({ outbox }: Config, log: Log): Edges['outbox'] {
+  if (!outbox) return null;
+  if (outbox.aws) return { outbox: openAwsOutbox(outbox.aws, outbox.keepMs), wake: () => {} };
+  log.warn('no outbox', { reason: 'OUTBOX_BUCKET and OUTBOX_QUEUE_URL are not set' });
+  return null;
 }
 
 /** What the adapter binds of the invocation. */

@@ -5,6 +5,8 @@ import type { Readiness } from '../http/app.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
 import type { Quota } from '../quota.ts';
+import { StoreUnavailable } from '../store.ts';
+import { Availability } from '../stores/failover/availability.ts';
 import { createFailoverIdempotency } from '../stores/failover/idempotency.ts';
 import { createFailoverQuota } from '../stores/failover/quota.ts';
 import { createMemoryIdempotency } from '../stores/memory/idempotency.ts';
@@ -16,7 +18,7 @@ import { createRedis } from '../stores/upstash/redis.ts';
 export interface Stores {
   readonly quota: Quota;
   readonly idempotency: Idempotency;
-  /** Asks the store, and tells what stands against it; nothing where there is none to ask. */
+  /** Asks the store once, and tells what stands against it. */
   ready(): Promise<Readiness>;
 }
 
@@ -35,29 +37,44 @@ export function createStores(config: Config, log: Log): Stores {
   const redis = createRedis({ ...config.redis, timeoutMs: REDIS_TIMEOUT_MS });
   const goOn = config.quota.onError === 'local';
   const meanwhile = goOn ? 'quota and idempotency hold for this process alone' : 'messages are refused';
+  const availability = new Availability({
+    onChange: (available, error) =>
+      available ? log.info('store back') : log.error('store away', { meanwhile, error: reasonOf(error) }),
+  });
   const quota = createFailoverQuota({
     ...config.quota,
     shared: createUpstashQuota({ ...config.quota, redis }),
     local: goOn ? ownQuota : null,
-    onChange: (available, error) =>
-      available
-        ? log.info('redis is back')
-        : log.error('redis is away', { meanwhile, error: String(error?.cause ?? error) }),
+    availability,
   });
   const idempotency = createFailoverIdempotency({
     shared: createUpstashIdempotency(redis),
     local: ownKeys,
     goOn,
-    available: quota.available,
-    onLost: (error) => log.error('an answer could not be kept under its key', { error: String(error) }),
+    availability,
+    onLost: (error) => log.error('key lost', { error: reasonOf(error) }),
   });
   return {
     quota,
     idempotency,
-    async ready() {
-      // Nobody's window: what counts is that somebody asked.
-      await quota.peek('readyz', 1).catch(() => {});
-      return { redis: quota.available() ? null : `Redis does not answer: ${meanwhile}.` };
-    },
+    ready: () => readinessOf(quota, () => `The store does not answer: ${meanwhile}.`),
   };
 }
+
+/** @param problem - what to say of a store that is away */
+export async function readinessOf(
+  store: Quota,
+  problem: (error: StoreUnavailable) => string,
+): Promise<Readiness> {
+  try {
+    await store.ping();
+    return { store: null };
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return { store: problem(error) };
+    throw error;
+  }
+}
+
+/** What a log line says of a store that failed. */
+export const reasonOf = (error: unknown): string =>
+  String((error instanceof StoreUnavailable && error.cause) || error);

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Quota, WindowOptions } from '../../src/quota.ts';
+import { StoreUnavailable } from '../../src/store.ts';
 
 /** The window that every store under this contract is made with. */
 export const CONTRACT_WINDOW: WindowOptions = { windowMs: 60_000, guardMs: 500 };
@@ -11,14 +12,17 @@ export interface QuotaUnderTest {
   readonly quota: Quota;
   /** Moves the store's clock; the clock stands still otherwise. */
   readonly advance: (ms: number) => Promise<void>;
+  /** False for a store that goes on though what all share does not answer. */
+  readonly answers?: boolean;
 }
 
 /** What every store of the quota promises. `make` gives an empty store with {@link CONTRACT_WINDOW}. */
 export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
   let quota: Quota;
   let advance: QuotaUnderTest['advance'];
+  let answers: boolean;
   beforeEach(async () => {
-    ({ quota, advance } = await make());
+    ({ quota, advance, answers = true } = await make());
   });
 
   test('an idle api_user may spend the whole limit at once, and not one call more', async () => {
@@ -201,5 +205,11 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     const draws = await Promise.all(Array.from({ length: 60 }, () => quota.draw('u', 50)));
     expect(draws.filter((draw) => draw.granted)).toHaveLength(50);
     expect((await quota.peek('u', 50)).remaining).toBe(0);
+  });
+
+  test('a ping tells whether it answers, and draws nothing', async () => {
+    if (answers) await quota.ping();
+    else await expect(quota.ping()).rejects.toThrow(StoreUnavailable);
+    expect(await quota.peek('ping', 10)).toEqual({ limit: 10, remaining: 10, resetMs: 0 });
   });
 }

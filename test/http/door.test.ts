@@ -161,6 +161,16 @@ describe.concurrent('the door', () => {
     expect(foreign.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  it('answers a preflight without allowing it where no origin is allowed', async () => {
+    await using postern = await startPostern();
+    const answer = await postern.request('/v1/messages', {
+      method: 'OPTIONS',
+      headers: { Authorization: '', Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST' },
+    });
+    expect(answer.status).toBe(204);
+    expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+
   it('is ready while upstream greets', async () => {
     await using postern = await startPostern(
       {},

@@ -5,7 +5,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { caFile, certificateFiles } from '../smtp/door.ts';
 import { type Child, startChild } from '../support/child.ts';
 import { authority, MESSAGE, TOKEN } from '../support/postern.ts';
-import { type Bridge, describeWithRedis, startBridge, startRedis, type TestRedis } from '../support/redis.ts';
+import {
+  type Bridge,
+  connectRedis,
+  describeWithRedis,
+  startBridge,
+  startRedis,
+  type TestRedis,
+} from '../support/redis.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 interface Instance extends Child {
@@ -168,6 +175,37 @@ describeWithRedis('two processes on one Redis', () => {
     expect(upstream.taken).toHaveLength(1);
   });
 
+  it('answers a damaged record as an unknown outcome, and shows it nowhere', async () => {
+    const [one, other] = await Promise.all([start('damaged'), start('damaged')]);
+    const key = { 'Idempotency-Key': 'order-1' };
+    expect((await send(one, key)).status).toBe(200);
+    const client = await connectRedis(redis);
+    const [name = ''] = await client.keys('postern:idempotency:*damaged*');
+    for (const record of ['{"v":1,"secret', '{"delivery":"secret"}', '{"v":0,"secret":true}']) {
+      await client.hSet(name, 'record', record);
+      const response = await send(other, key);
+      const body = await response.text();
+      expect(response.status).toBe(504);
+      expect(JSON.parse(body)).toMatchObject({ code: 'outcome-unknown', delivery: 'unknown' });
+      expect(body).not.toContain('secret');
+    }
+    client.destroy();
+    expect(upstream.taken).toHaveLength(1);
+    expect(other.output()).toContain('cannot be read');
+    expect(other.output()).not.toContain('secret');
+  });
+
+  it('asks Redis for a message with a key to begin, to draw and to end it', async () => {
+    const instance = await start('keyed');
+    await send(instance, { 'Idempotency-Key': 'first' });
+    const before = bridge.requests();
+    for (const key of ['a', 'b', 'c', 'a', 'b', 'c']) {
+      expect((await send(instance, { 'Idempotency-Key': key })).status).toBe(200);
+    }
+    // To begin the key, to draw, to end it; and the window for each replay's header.
+    expect(bridge.requests() - before).toBe(3 * 3 + 3);
+  });
+
   it('asks Redis once for a message', async () => {
     const instance = await start('once');
     await send(instance);
@@ -189,10 +227,10 @@ describeWithRedis('two processes on one Redis', () => {
     });
     const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     const ready = async () => (await (await fetch(`${instance.url}/readyz`)).json()) as { parts: Json };
-    const until = async (redisProblem: unknown) => {
-      while ((await ready()).parts.redis !== redisProblem) await pause(100);
+    const until = async (problem: unknown) => {
+      while ((await ready()).parts.store !== problem) await pause(100);
     };
-    const away = 'Redis does not answer: quota and idempotency hold for this process alone.';
+    const away = 'The store does not answer: quota and idempotency hold for this process alone.';
     await pause(500);
     redis.freeze();
     await until(away);
@@ -208,8 +246,8 @@ describeWithRedis('two processes on one Redis', () => {
 
     expect(counts.other).toEqual([]);
     expect(upstream.taken).toHaveLength(counts.accepted);
-    expect(instance.output()).toContain('"event":"redis is away"');
-    expect(instance.output()).toContain('"event":"redis is back"');
+    expect(instance.output()).toContain('"event":"store away"');
+    expect(instance.output()).toContain('"event":"store back"');
   });
 
   it.each(['local', 'refuse'])('sends a key once, whenever Redis goes and comes: %s', async (onError) => {
@@ -243,10 +281,13 @@ describeWithRedis('two processes on one Redis', () => {
     const instance = await start('refusing', { QUOTA_ON_ERROR: 'refuse' });
     expect((await send(instance)).status).toBe(200);
     redis.freeze();
-    for (const headers of [{}, { 'Idempotency-Key': 'k' }]) {
+    for (const [code, headers] of [
+      ['quota-unavailable', {}],
+      ['store-unavailable', { 'Idempotency-Key': 'k' }],
+    ] as const) {
       const response = await send(instance, headers);
       expect(response.status).toBe(503);
-      expect(await response.json()).toMatchObject({ code: 'quota-unavailable', delivery: 'not-sent' });
+      expect(await response.json()).toMatchObject({ code, delivery: 'not-sent', retryable: true });
     }
     expect((await request(instance, '/v1/quota')).status).toBe(503);
     expect((await request(instance, '/v1/quota/calls', { count: 1 })).status).toBe(503);

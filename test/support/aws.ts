@@ -37,13 +37,29 @@ export interface TestAws {
   /** All so far. */
   readonly requests: SeenRequest[];
   /** Decides what happens to a request, by what it is and its number from 0 since this was set. */
-  fault: (what: string, index: number) => Fault | null;
+  fault: (what: string, index: number, url: string) => Fault | null;
   /** A request waits for what this gives. */
-  hold: (what: string) => Promise<void> | null;
+  hold: (what: string, body: Buffer) => Promise<void> | null;
   /** The queues' own view of their messages. */
   messages(queueUrl: string): Promise<QueueView>;
+  /**
+   * Hands a batch to a function, as an event source mapping with ReportBatchItemFailures does.
+   *
+   * @returns how many there were
+   */
+  invoke(handler: QueueHandler): Promise<number>;
+  /** Puts a message into a queue, past the gateway. */
+  send(queueUrl: string, body: string): Promise<void>;
   close(): Promise<void>;
 }
+
+export type QueueHandler = (event: {
+  readonly Records: readonly {
+    readonly messageId: string;
+    readonly receiptHandle: string;
+    readonly body: string;
+  }[];
+}) => Promise<{ readonly batchItemFailures: readonly { readonly itemIdentifier: string }[] }>;
 
 export interface QueueView {
   readonly ready: readonly { readonly body: string }[];
@@ -52,6 +68,9 @@ export interface QueueView {
 }
 
 export const REGION = 'eu-central-1';
+
+/** As in serverless.yml. */
+export const VISIBILITY_SECONDS = 360;
 
 /** In bytes; fauxqs takes longer ones. */
 const LONGEST_KEY = 1024;
@@ -71,7 +90,8 @@ export async function startAws({ maxReceiveCount = 5 } = {}): Promise<TestAws> {
       'x-amz-target': `AmazonSQS.${action}`,
       host: 'localhost',
     };
-    return (await inject('POST', '/', headers, JSON.stringify(input))).json() as Record<string, string>;
+    const { body } = await inject('POST', '/', headers, JSON.stringify(input));
+    return JSON.parse(body || '{}') as Record<string, string>;
   };
 
   const bucket = 'postern-outbox';
@@ -135,8 +155,8 @@ export async function startAws({ maxReceiveCount = 5 } = {}): Promise<TestAws> {
   const server = createServer(async (incoming, outgoing) => {
     const request = await read(incoming);
     requests.push(request);
-    const harm = fault(request.what, index++);
-    await aws.hold(request.what);
+    const harm = fault(request.what, index++, request.url);
+    await aws.hold(request.what, request.body);
     if (harm === 'silent') return;
     if (harm === 'drop') return incoming.socket.destroy();
     const answer = (harm && REFUSALS[harm]) ?? (await carryOut(request));
@@ -163,6 +183,29 @@ export async function startAws({ maxReceiveCount = 5 } = {}): Promise<TestAws> {
       const name = url.slice(url.lastIndexOf('/') + 1);
       const view = (await inject('GET', `/_fauxqs/queues/${name}`, {}, '')).json() as { messages: QueueView };
       return view.messages;
+    },
+    async invoke(handler) {
+      const { Messages = [] } = (await sqs('ReceiveMessage', {
+        QueueUrl: queueUrl,
+        MaxNumberOfMessages: 10,
+        VisibilityTimeout: VISIBILITY_SECONDS,
+      })) as unknown as { Messages?: { MessageId: string; ReceiptHandle: string; Body: string }[] };
+      const records = Messages.map(({ MessageId, ReceiptHandle, Body }) => ({
+        messageId: MessageId,
+        receiptHandle: ReceiptHandle,
+        body: Body,
+      }));
+      if (records.length === 0) return 0;
+      const { batchItemFailures } = await handler({ Records: records });
+      const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
+      for (const { messageId, receiptHandle } of records) {
+        if (failed.has(messageId)) continue;
+        await sqs('DeleteMessage', { QueueUrl: queueUrl, ReceiptHandle: receiptHandle });
+      }
+      return records.length;
+    },
+    async send(url, body) {
+      await sqs('SendMessage', { QueueUrl: url, MessageBody: body });
     },
     async close() {
       server.close();

@@ -13,6 +13,14 @@ console.log('ready');
 await once(process.stdin, 'data');
 process.stdin.destroy();
 const states = await Promise.all(
-  Array.from({ length: Number(keys) }, (_, i) => idempotency.begin(`key ${i}`, 'print', 30_000)),
+  Array.from({ length: Number(keys) }, (_, i) =>
+    idempotency.begin({
+      apiUser: 'u',
+      key: `key ${i}`,
+      fingerprint: 'print',
+      leaseMs: 30_000,
+      recordChars: 100,
+    }),
+  ),
 );
 console.log(JSON.stringify(states.map(({ state }) => state)));

@@ -21,13 +21,21 @@ const OFFLINE = {
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
 };
 
-/** Writes the bundle that would be deployed into `folder`; several workers may run it. */
-export async function bundleWorker(folder: string): Promise<string> {
-  await runToEnd([WRANGLER, 'deploy', '--dry-run', '--outdir', folder], {
+/**
+ * Writes the bundle that would be deployed into `folder`; several workers may run it.
+ *
+ * @param main - the name of the config's entry file
+ */
+export async function bundleWorker(
+  folder: string,
+  config = 'wrangler.toml',
+  main = 'worker',
+): Promise<string> {
+  await runToEnd([WRANGLER, 'deploy', '--dry-run', '--config', config, '--outdir', folder], {
     ...OFFLINE,
     WRANGLER_LOG_PATH: folder,
   });
-  return join(folder, 'worker.js');
+  return join(folder, `${main}.js`);
 }
 
 /**

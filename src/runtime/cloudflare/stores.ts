@@ -3,7 +3,7 @@
 import type { Log } from '../../log.ts';
 import { createDurableIdempotency } from '../../stores/durable-object/idempotency.ts';
 import { createDurableQuota } from '../../stores/durable-object/quota.ts';
-import { createStores, type Stores } from '../stores.ts';
+import { createStores, readinessOf, reasonOf, type Stores } from '../stores.ts';
 import type { Bindings } from './bindings.ts';
 import type { WorkerConfig } from './settings.ts';
 
@@ -15,17 +15,12 @@ export function createWorkerStores(config: WorkerConfig, bindings: Bindings, log
   return {
     quota,
     idempotency: createDurableIdempotency(IDEMPOTENCY, (error) =>
-      log.error('an answer could not be kept under its key', { error: String(error) }),
+      log.error('key lost', { error: reasonOf(error) }),
     ),
-    async ready() {
-      try {
-        // Nobody's window: what counts is that the object answers.
-        await quota.peek('readyz', 1);
-        return { quota: null };
-      } catch (error) {
-        log.error('the quota object is away', { error: String((error as Error).cause ?? error) });
-        return { quota: 'The quota object does not answer.' };
-      }
-    },
+    ready: () =>
+      readinessOf(quota, (error) => {
+        log.error('store away', { error: reasonOf(error) });
+        return 'The Durable Objects do not answer.';
+      }),
   };
 }

@@ -43,8 +43,10 @@ export interface AwsOutbox extends Outbox {
   /**
    * Claims the message that a wake names, where its turn has come. With null the wake has done its service: there
    * is nothing left to do, or another one follows. Rejects where the wake has to come again.
+   *
+   * @param resting - the api_users whose messages come later, with the Unix time in milliseconds from which they may
    */
-  claimWoken(wake: string, leaseMs: number): Promise<Claim | null>;
+  claimWoken(wake: string, leaseMs: number, resting: ReadonlyMap<string, number>): Promise<Claim | null>;
 }
 
 /** What `state/…` holds. Times are Unix time in milliseconds. */
@@ -110,11 +112,11 @@ const AFTER_LEASE_MS = 1_000;
 /** A key whose message is gone is free after this; until then it may be that of a `put` that broke off. */
 const RESERVED_MS = 24 * 60 * 60 * 1000;
 
-/** When a message of an api_user that is not to be claimed now comes again, in milliseconds. */
-const EXCEPTED_MS = { least: 1_000, most: 60_000 };
-
 /** How often a worker that is not woken by its runtime asks SQS, in milliseconds. */
 const POLL_MS = 1_000;
+
+/** Messages that SQS hands over at a time. */
+const BATCH = 10;
 
 /** States read at once, and in all, by one call of `list`. */
 const PARALLEL = 50;
@@ -129,8 +131,10 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   /** What this process last wrote of its claims, and the wakes that are removed when they end. */
   const held = new WeakMap<Claim, Found & { readonly receipt: string | null }>();
 
-  /** Until when a message of an api_user was last made to wait: where all of them must, they come at that time. */
-  const waitsUntil = new Map<string, number>();
+  /** Wakes that were received too early for their api_user; sent back, they would be received over and over. */
+  let waiting: (Received & { readonly hiddenUntil: number })[] = [];
+  /** When SQS last had nothing better: for a while there is no use in asking again. */
+  let fruitlessAt = Number.NEGATIVE_INFINITY;
 
   const stateKey = (apiUser: string, id: string) => `state/${segment(apiUser)}/${segment(id)}`;
   const bodyKey = ({ apiUser, name }: Pick<Kept, 'apiUser' | 'name'>) => `body/${segment(apiUser)}/${name}`;
@@ -239,16 +243,14 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   const claimWoken = async (
     text: string,
     leaseMs: number,
-    except: ReadonlySet<string>,
+    resting: ReadonlyMap<string, number>,
   ): Promise<Claim | null> => {
-    const wake = JSON.parse(text) as Wake;
-    if (except.has(wake.apiUser)) {
-      const waits = Math.max(waitsUntil.get(wake.apiUser) ?? 0, now() + EXCEPTED_MS.least);
-      await send({ ...wake, dueAt: Math.max(wake.dueAt, Math.min(waits, now() + EXCEPTED_MS.most)) });
-      return null;
-    }
-    if (wake.dueAt > now()) {
-      await send(wake);
+    const wake = parseWake(text);
+    // So it becomes a dead letter.
+    if (!wake) throw new Error('the queue holds a message that is none of the outbox');
+    const rests = Math.max(wake.dueAt, resting.get(wake.apiUser) ?? 0);
+    if (rests > now()) {
+      await send({ ...wake, dueAt: rests });
       return null;
     }
     for (let looked = 0; ; looked++) {
@@ -288,7 +290,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   };
 
   return {
-    claimWoken: (wake, leaseMs) => claimWoken(wake, leaseMs, new Set()),
+    claimWoken,
 
     async put(entry) {
       const { apiUser, loginAs, apiKey, envelope, facts, sendAt } = entry;
@@ -329,19 +331,30 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     },
 
     async claim({ count, leaseMs, except }) {
+      const start = now();
+      const isExcepted = ({ body }: Received) => except.has(parseWake(body)?.apiUser ?? '');
+      waiting = waiting.filter(({ hiddenUntil }) => hiddenUntil > start);
+      const ready = waiting.filter((message) => !isExcepted(message)).slice(0, count);
+      waiting = waiting.filter((message) => !ready.includes(message));
+
       const claims: Claim[] = [];
-      while (claims.length < count) {
-        const asked = Math.min(count - claims.length, 10);
-        const received = await queue.receive(asked, leaseMs + AFTER_LEASE_MS, 0);
-        const tried = await Promise.allSettled(
-          received.map((message) => claimReceived(message, leaseMs, except)),
-        );
-        const claimed = tried.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []));
-        claims.push(...claimed);
-        const failed = tried.find((one) => one.status === 'rejected');
-        // What failed comes again by itself; what was claimed must not wait for its lease to end.
-        if (failed && claims.length === 0) throw failed.reason;
-        if (failed || received.length < asked) break;
+      try {
+        await claimAll(ready, leaseMs, new Map(), claims);
+        while (claims.length < count && Math.abs(start - fruitlessAt) >= POLL_MS) {
+          const asked = Math.min(count - claims.length, BATCH);
+          const received = await queue.receive(asked, leaseMs + AFTER_LEASE_MS, 0);
+          const early = received.filter(isExcepted);
+          const kept = early.slice(0, BATCH - waiting.length);
+          waiting.push(...kept.map((message) => ({ ...message, hiddenUntil: start + leaseMs })));
+          if (early.length > 0) fruitlessAt = start;
+          const resting = new Map([...except].map((apiUser) => [apiUser, start + POLL_MS]));
+          const others = received.filter((message) => !kept.includes(message));
+          await claimAll(others, leaseMs, resting, claims);
+          if (received.length < asked) break;
+        }
+      } catch (error) {
+        // What failed comes again by itself. What was claimed must not wait for its lease to end.
+        if (claims.length === 0) throw error;
       }
       return inTurn(claims);
     },
@@ -376,7 +389,6 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
         const tried = { attempts, attempted, firstAttemptAt };
         return { ...kept, ...tried, state: 'queued', dueAt: at, turn: fence, lease: null };
       });
-      if (attempt === null) waitsUntil.set(apiUser, at);
       if (found) await release(claim);
     },
 
@@ -432,7 +444,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       return { records, cursor: after.slice(prefix.length) };
     },
 
-    // SQS does not tell when.
+    // SQS does not tell.
     async nextDueAt() {
       return (await queue.depth()) === 0 ? null : now() + POLL_MS;
     },
@@ -449,16 +461,24 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     },
   };
 
-  async function claimReceived(
-    { body, receipt }: Received,
+  /** Adds what can be claimed to `claims`; rejects with what kept another one from it. */
+  async function claimAll(
+    received: readonly Received[],
     leaseMs: number,
-    except: ReadonlySet<string>,
-  ): Promise<Claim | null> {
-    const claim = await claimWoken(body, leaseMs, except);
-    const found = claim && held.get(claim);
-    if (found) held.set(claim, { ...found, receipt });
-    else await queue.remove(receipt);
-    return claim;
+    resting: ReadonlyMap<string, number>,
+    claims: Claim[],
+  ): Promise<void> {
+    const tried = await Promise.allSettled(
+      received.map(async ({ body, receipt }) => {
+        const claim = await claimWoken(body, leaseMs, resting);
+        const found = claim && held.get(claim);
+        if (found) held.set(claim, { ...found, receipt });
+        else await queue.remove(receipt);
+        return claim;
+      }),
+    );
+    claims.push(...tried.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : [])));
+    for (const one of tried) if (one.status === 'rejected') throw one.reason;
   }
 }
 
@@ -493,6 +513,16 @@ const recordOf = ({
   facts,
   outcome,
 });
+
+/** Null for what is no wake of ours. */
+function parseWake(text: string): Wake | null {
+  try {
+    const wake = JSON.parse(text) as Partial<Wake> | null;
+    return typeof wake?.apiUser === 'string' && typeof wake.id === 'string' ? (wake as Wake) : null;
+  } catch {
+    return null;
+  }
+}
 
 function parse<T>(body: Uint8Array): T {
   try {

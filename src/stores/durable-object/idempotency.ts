@@ -4,11 +4,11 @@ import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
 import {
   type Idempotency,
   type IdempotencyState,
-  IdempotencyUnavailable,
   KEPT_MS,
   type KeyEntry,
   stateOf,
 } from '../../idempotency.ts';
+import { PING, reached } from './reached.ts';
 
 const ENTRY = 'entry';
 
@@ -17,14 +17,16 @@ export interface RemoteKey {
   begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
   finish(token: string, record: string): Promise<void>;
   release(token: string): Promise<void>;
+  ping(): Promise<void>;
 }
 
 /** The object of one key. Storage is read and written without a pause in between, so each method is atomic. */
 export class KeyObject extends DurableObject<unknown> implements RemoteKey {
   async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
     const now = Date.now();
-    const known = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
-    if (known) return stateOf(known, fingerprint, now);
+    const known = this.#entry();
+    // The alarm may be late.
+    if (known && known.expiresAt > now) return stateOf(known, fingerprint, now);
     const token = crypto.randomUUID();
     await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
     return { state: 'fresh', token };
@@ -39,6 +41,10 @@ export class KeyObject extends DurableObject<unknown> implements RemoteKey {
     if (this.#openFor(token)) await this.alarm();
   }
 
+  async ping(): Promise<void> {
+    this.#entry();
+  }
+
   /** Cloudflare calls this when the key's time is over. */
   async alarm(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
@@ -46,35 +52,36 @@ export class KeyObject extends DurableObject<unknown> implements RemoteKey {
   }
 
   #openFor(token: string): KeyEntry | null {
-    const entry = this.ctx.storage.kv.get<KeyEntry>(ENTRY);
+    const entry = this.#entry();
     return entry?.token === token && entry.record === null ? entry : null;
   }
 
-  async #keep(entry: KeyEntry): Promise<void> {
-    this.ctx.storage.kv.put(ENTRY, entry);
-    await this.ctx.storage.setAlarm(Date.now() + KEPT_MS);
+  #entry(): KeyEntry | undefined {
+    return this.ctx.storage.kv.get<KeyEntry>(ENTRY);
+  }
+
+  async #keep(entry: Omit<KeyEntry, 'expiresAt'>): Promise<void> {
+    const expiresAt = Date.now() + KEPT_MS;
+    this.ctx.storage.kv.put(ENTRY, { ...entry, expiresAt });
+    await this.ctx.storage.setAlarm(expiresAt);
   }
 }
 
 /**
- * The store of keys as one object for each key. `begin` rejects with IdempotencyUnavailable when an object cannot
- * be reached; the end of a request that already has its outcome never rejects.
+ * The store of keys as one object for each key, so nothing of one pushes out another. The end of a request that
+ * already has its outcome never rejects.
  *
- * @param onLost - told of an answer that could not be kept: its key will say `lost`
+ * @param onLost - runs for an answer that could not be kept: its key will say `lost`
  */
 export function createDurableIdempotency(
   objects: DurableObjectNamespace<RemoteKey>,
   onLost: (error: unknown) => void,
 ): Idempotency {
   return {
-    async begin(key, fingerprint, leaseMs) {
-      try {
-        return await objects.getByName(key).begin(fingerprint, leaseMs);
-      } catch (error) {
-        throw new IdempotencyUnavailable('The object of the key did not answer', { cause: error });
-      }
-    },
+    begin: ({ key, fingerprint, leaseMs }) =>
+      reached(() => objects.getByName(key).begin(fingerprint, leaseMs)),
     finish: (key, token, record) => objects.getByName(key).finish(token, record).catch(onLost),
     release: (key, token) => objects.getByName(key).release(token).catch(onLost),
+    ping: () => reached(() => objects.getByName(PING).ping()),
   };
 }

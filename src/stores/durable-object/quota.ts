@@ -7,17 +7,18 @@ import {
   type Draw,
   type Quota,
   type QuotaState,
-  QuotaUnavailable,
   type WindowOptions,
 } from '../../quota.ts';
 import { canonicalApiUser } from '../../sendcloud.ts';
 import { ExactWindow, GRAIN_MS, spanOf } from '../window.ts';
+import { PING, reached } from './reached.ts';
 
 /** A `Quota` of one api_user on the other side of a call. */
 export interface RemoteWindow {
   draw(limit: number, cost: number): Promise<Draw>;
   peek(limit: number): Promise<QuotaState>;
   close(ms: number): Promise<void>;
+  ping(): Promise<void>;
 }
 
 /**
@@ -65,6 +66,9 @@ export class WindowObject extends DurableObject<unknown> {
     this.#sql(`INSERT INTO closure VALUES (1, ?, ?) ${longer}`, now, ms);
   }
 
+  /** The constructor has read the storage. */
+  ping(): void {}
+
   #record(now: number, calls: number): void {
     const grain = Math.floor(now / GRAIN_MS);
     if (grain !== this.#grain) this.#sql('DELETE FROM draws WHERE last <= ?', now - this.#span);
@@ -92,30 +96,19 @@ interface ClosureRow {
   readonly ms: number;
 }
 
-/**
- * The quota as one object per api_user. Rejects with QuotaUnavailable when an object cannot be reached, and with the
- * object's own error where that is a bug.
- */
+/** The quota as one object per api_user. */
 export function createDurableQuota(objects: DurableObjectNamespace<RemoteWindow>): Quota {
   const objectOf = (apiUser: string): RemoteWindow => objects.getByName(canonicalApiUser(apiUser));
-  const reached = async <T>(call: Promise<T>): Promise<T> => {
-    try {
-      return await call;
-    } catch (error) {
-      // Cloudflare's mark on what the object's own code threw.
-      if ((error as { remote?: boolean }).remote) throw error;
-      throw new QuotaUnavailable('The quota object did not answer', { cause: error });
-    }
-  };
   return {
     async draw(apiUser, limit, cost = 1) {
       assertCost(cost, limit);
-      return reached(objectOf(apiUser).draw(limit, cost));
+      return reached(() => objectOf(apiUser).draw(limit, cost));
     },
-    peek: (apiUser, limit) => reached(objectOf(apiUser).peek(limit)),
+    peek: (apiUser, limit) => reached(() => objectOf(apiUser).peek(limit)),
     async close(apiUser, ms) {
       assertClosure(ms);
-      return reached(objectOf(apiUser).close(ms));
+      return reached(() => objectOf(apiUser).close(ms));
     },
+    ping: () => reached(() => objects.getByName(PING).ping()),
   };
 }

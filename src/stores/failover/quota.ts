@@ -4,56 +4,39 @@ import {
   type Draw,
   type Quota,
   type QuotaState,
-  QuotaUnavailable,
   type WindowOptions,
 } from '../../quota.ts';
+import { StoreUnavailable } from '../../store.ts';
 import { spanOf } from '../window.ts';
-import { Availability, type AvailabilityOptions } from './availability.ts';
+import type { Availability } from './availability.ts';
 
-export interface FailoverOptions extends WindowOptions, Pick<AvailabilityOptions, 'onChange'> {
+export interface QuotaFailoverOptions extends WindowOptions {
   /** The quota that all instances share. It bounds the time of its own calls. */
   readonly shared: Quota;
   /** This instance's own window, to go on with while the shared one is away; null refuses meanwhile. */
   readonly local: Quota | null;
-  /** Milliseconds of a clock that does not step back; the process's monotonic clock by default. */
-  readonly now?: () => number;
-}
-
-export interface FailoverQuota extends Quota {
-  /** The shared quota answered the last call to it. */
-  available(): boolean;
+  readonly availability: Availability;
 }
 
 /**
  * The shared quota, and what happens while it is away. No call waits longer than one call to the shared one.
  *
  * The local window holds every call that this instance draws, all the time. So going on alone hands out no
- * second quota: this instance alone never exceeds the limit, also not when Redis comes back empty, because
+ * second quota: this instance alone never exceeds the limit, also not when the store comes back empty, because
  * for one window from then on both have to grant. What several instances draw while each is alone is not
  * known to the others: together they may reach the limit once per instance.
  */
-export function createFailoverQuota(options: FailoverOptions): FailoverQuota {
-  const { shared, local, onChange, now = () => performance.now() } = options;
-  const span = spanOf(options);
-  /** Until then calls drawn locally may be in the window that the shared quota does not know. */
-  let settledAt = 0;
-
-  const availability = new Availability({
-    now,
-    onChange(available, error) {
-      if (available) settledAt = now() + span;
-      onChange(available, error);
-    },
-  });
+export function createFailoverQuota({ shared, local, availability, ...window }: QuotaFailoverOptions): Quota {
+  const span = spanOf(window);
+  /** The shared window may lack calls that were drawn locally while it was away. */
+  const isBehind = () => availability.sinceBackMs < span;
 
   function localInstead(error: unknown): Quota {
-    if (local === null || !(error instanceof QuotaUnavailable)) throw error;
+    if (local === null || !(error instanceof StoreUnavailable)) throw error;
     return local;
   }
 
   return {
-    available: () => availability.available,
-
     async draw(apiUser, limit, cost = 1) {
       assertCost(cost, limit);
       let draw: Draw;
@@ -64,7 +47,7 @@ export function createFailoverQuota(options: FailoverOptions): FailoverQuota {
       }
       if (local === null || !draw.granted) return draw;
 
-      if (now() < settledAt) {
+      if (isBehind()) {
         const own = await local.draw(apiUser, limit, cost);
         return own.granted ? draw : own;
       }
@@ -81,7 +64,7 @@ export function createFailoverQuota(options: FailoverOptions): FailoverQuota {
       } catch (error) {
         return localInstead(error).peek(apiUser, limit);
       }
-      if (local === null || now() >= settledAt) return state;
+      if (local === null || !isBehind()) return state;
       const own = await local.peek(apiUser, limit);
       return own.remaining < state.remaining ? own : state;
     },
@@ -91,5 +74,7 @@ export function createFailoverQuota(options: FailoverOptions): FailoverQuota {
       await local?.close(apiUser, ms);
       await availability.ask(() => shared.close(apiUser, ms)).catch(localInstead);
     },
+
+    ping: () => availability.ask(() => shared.ping()),
   };
 }

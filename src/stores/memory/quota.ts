@@ -8,7 +8,7 @@ export interface MemoryQuotaOptions extends WindowOptions {
 }
 
 /**
- * The quota in this process: exact for this instance alone. It never rejects with QuotaUnavailable.
+ * The quota in this process: exact for this instance alone. It is never away.
  *
  * An api_user without a draw or a closure in its window takes no memory.
  */
@@ -52,5 +52,7 @@ export function createMemoryQuota(options: MemoryQuotaOptions): Quota {
       const time = now();
       windowOf(apiUser, time).close(time, ms);
     },
+
+    async ping() {},
   };
 }

@@ -1,10 +1,11 @@
 import type { Redis } from '@upstash/redis';
 import { type Idempotency, type IdempotencyState, KEPT_MS } from '../../idempotency.ts';
-import { createScript } from './script.ts';
+import { StoreUnavailable } from '../../store.ts';
+import { createScript, ping } from './script.ts';
 
 /**
  * A key is a hash of `print`, `token`, `until` (the end of the lease, server time in ms) and, once finished,
- * `record`. Each script is one key, one request.
+ * `record`. One that is damaged is `lost`: something may have been sent. Each script is one key, one request.
  */
 
 /** ARGV: fingerprint, token, lease in ms, kept in ms. Reply: the state, and what belongs to it. */
@@ -13,15 +14,16 @@ local key, print, token, lease, kept = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local known = redis.call('HMGET', key, 'print', 'until', 'record')
-if not known[1] then
+local known = redis.pcall('HMGET', key, 'print', 'until', 'record')
+if known.err then return { 'lost' } end
+if not (known[1] or known[2] or known[3]) then
   redis.call('HSET', key, 'print', print, 'token', token, 'until', string.format('%d', now + lease))
   redis.call('PEXPIRE', key, kept)
   return { 'fresh' }
 end
-if known[1] ~= print then return { 'mismatch' } end
+if known[1] ~= print then return { known[1] and 'mismatch' or 'lost' } end
 if known[3] then return { 'replay', known[3] } end
-local left = tonumber(known[2]) - now
+local left = (tonumber(known[2]) or now) - now
 if left > 0 then return { 'busy', left } end
 return { 'lost' }
 `;
@@ -45,7 +47,7 @@ return { 'done' }
 
 /**
  * Idempotency keys in Upstash Redis, for any number of instances, by the server's clock.
- * Every method is one request and rejects when Redis does not answer.
+ * Every method is one request and rejects with StoreUnavailable when Redis does not answer.
  *
  * Where the reply to `begin` is lost the key stays leased to nobody: it is `busy`, then `lost`.
  *
@@ -57,7 +59,7 @@ export function createUpstashIdempotency(redis: Redis): Idempotency {
   const release = createScript(redis, RELEASE_LUA);
 
   return {
-    async begin(key, fingerprint, leaseMs) {
+    async begin({ key, fingerprint, leaseMs }) {
       const token = crypto.randomUUID();
       return stateOf(await begin(keyOf(key), [fingerprint, token, Math.ceil(leaseMs), KEPT_MS]), token);
     },
@@ -69,6 +71,8 @@ export function createUpstashIdempotency(redis: Redis): Idempotency {
     async release(key, token) {
       assertDone(await release(keyOf(key), [token]));
     },
+
+    ping: () => ping(redis),
   };
 }
 
@@ -80,10 +84,11 @@ function stateOf(reply: unknown, token: string): IdempotencyState {
   if (state === 'lost' || state === 'mismatch') return { state };
   if (state === 'replay' && typeof detail === 'string') return { state, record: detail };
   if (state === 'busy' && typeof detail === 'number') return { state, retryAfterMs: detail };
-  throw new Error('Redis answered an idempotency key with something else');
+  throw nonsense();
 }
 
 function assertDone(reply: unknown): void {
-  if (!Array.isArray(reply) || reply[0] !== 'done')
-    throw new Error('Redis answered an idempotency key with something else');
+  if (!Array.isArray(reply) || reply[0] !== 'done') throw nonsense();
 }
+
+const nonsense = () => new StoreUnavailable('Redis answered an idempotency key with something else');

@@ -11,11 +11,10 @@ export type LimiterResponse = Awaited<ReturnType<ReturnType<Limiter>['limit']>> 
 /**
  * The exact window as a limiter of `@upstash/ratelimit`, where `rate` is the cost of a draw.
  *
- * Hint: the library must be told `timeout: 0`, or it grants what Redis did not answer in 5 s, and
- * `ephemeralCache: false`, or it refuses by a local clock what Redis would grant.
+ * Hint: without `timeout: 0` the library grants what Redis did not answer in 5 s.
  *
  * @example
- * new Ratelimit({ redis, limiter: exactWindow(script, 20_000), timeout: 0, ephemeralCache: false })
+ * new Ratelimit({ redis, limiter: exactWindow(script, 20_000), timeout: 0 })
  */
 export function exactWindow(script: WindowScript, limit: number): Limiter {
   return () => ({

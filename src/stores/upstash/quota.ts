@@ -3,6 +3,7 @@ import type { Redis } from '@upstash/redis';
 import { assertClosure, assertCost, type Quota, type WindowOptions } from '../../quota.ts';
 import { canonicalApiUser } from '../../sendcloud.ts';
 import { exactWindow, type LimiterResponse } from './limiter.ts';
+import { ping } from './script.ts';
 import { createWindowScript } from './window-script.ts';
 
 const PREFIX = 'postern:quota';
@@ -14,7 +15,7 @@ export interface UpstashQuotaOptions extends WindowOptions {
 
 /**
  * The quota in Upstash Redis: exact for any number of instances, by the server's clock.
- * A draw is one request, and every method rejects with QuotaUnavailable when Redis does not answer.
+ * A draw is one request, and every method rejects with StoreUnavailable when Redis does not answer.
  *
  * A reply that is lost may leave calls drawn that nobody makes; it never leaves calls made that nobody drew.
  */
@@ -32,7 +33,6 @@ export function createUpstashQuota({ redis, ...window }: UpstashQuotaOptions): Q
       limiter: exactWindow(script, limit),
       prefix: PREFIX,
       timeout: 0,
-      ephemeralCache: false,
       analytics: false,
     });
     byLimit.set(limit, ratelimit);
@@ -57,6 +57,8 @@ export function createUpstashQuota({ redis, ...window }: UpstashQuotaOptions): Q
       assertClosure(ms);
       await script('close', keyOf(apiUser), 0, ms);
     },
+
+    ping: () => ping(redis),
   };
 }
 

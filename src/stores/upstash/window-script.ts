@@ -1,5 +1,6 @@
 import type { Redis } from '@upstash/redis';
-import { QuotaUnavailable, type WindowOptions } from '../../quota.ts';
+import type { WindowOptions } from '../../quota.ts';
+import { StoreUnavailable } from '../../store.ts';
 import { GRAIN_MS, spanOf } from '../window.ts';
 import { createScript } from './script.ts';
 
@@ -129,19 +130,14 @@ export type WindowScript = (
   amount: number,
 ) => Promise<WindowReply>;
 
-/** The script on `redis`. Its calls reject with QuotaUnavailable for whatever Redis or the way to it does. */
+/** The script on `redis`. Its calls reject with StoreUnavailable for whatever Redis or the way to it does. */
 export function createWindowScript(redis: Redis, options: WindowOptions): WindowScript {
   const run = createScript(redis, WINDOW_LUA);
   const span = spanOf(options);
 
   return async (mode, key, limit, amount) => {
-    let reply: unknown;
-    try {
-      reply = await run(key, [mode, span, GRAIN_MS, limit, amount]);
-    } catch (cause) {
-      throw new QuotaUnavailable('Redis did not answer the quota', { cause });
-    }
-    if (!isReply(reply)) throw new QuotaUnavailable('Redis answered the quota with something else');
+    const reply = await run(key, [mode, span, GRAIN_MS, limit, amount]);
+    if (!isReply(reply)) throw new StoreUnavailable('Redis answered a window with something else');
     const [granted, remaining, resetMs, retryAfterMs, time] = reply;
     return { granted: granted === 1, remaining, resetMs, retryAfterMs, time };
   };

@@ -14,6 +14,7 @@ const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 const LEASE_MS = MINUTE;
 const NONE: ReadonlySet<string> = new Set();
+const NO_REST: ReadonlyMap<string, number> = new Map();
 
 let aws: TestAws;
 beforeEach(async () => {
@@ -311,7 +312,7 @@ test('of many workers that are woken at once, by wakes that SQS delivers twice, 
   const { ready } = await aws.messages(aws.queueUrl);
   const workers = Array.from({ length: 4 }, () => open());
   const claims = await Promise.all(
-    workers.flatMap((worker) => ready.map(({ body }) => worker.claimWoken(body, LEASE_MS))),
+    workers.flatMap((worker) => ready.map(({ body }) => worker.claimWoken(body, LEASE_MS, NO_REST))),
   );
   const claimed = claims.filter((claim) => claim !== null);
   expect(claimed.map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
@@ -339,10 +340,10 @@ test('the wakes of a message never become more, however it is handed around', as
     expect(claims).toHaveLength(1);
     expect((await outbox.depth()).waiting).toBe(1);
     // The first wake comes again and again: nobody is sent for it.
-    await expect(outbox.claimWoken(body, LEASE_MS)).resolves.toBeNull();
+    await expect(outbox.claimWoken(body, LEASE_MS, NO_REST)).resolves.toBeNull();
     const [claim] = claims as [Claim];
     await outbox.postpone(claim, Date.now() + MINUTE, null);
-    await expect(outbox.claimWoken(body, LEASE_MS)).resolves.toBeNull();
+    await expect(outbox.claimWoken(body, LEASE_MS, NO_REST)).resolves.toBeNull();
     advance(MINUTE);
   }
   const [claim] = (await outbox.claim(LEASE)) as [Claim];
@@ -368,17 +369,69 @@ test('a wait that is longer than SQS can delay is made of several', async () => 
   expect(sent.map(({ body }) => JSON.parse(String(body)).DelaySeconds)).toEqual([900, 900, 600]);
 });
 
-test('the messages of an api_user that must wait come when the wait is over', async () => {
+test('the messages of an api_user that rests come when its rest is over', async () => {
   const advance = stopClock();
   const outbox = open();
-  for (const id of ['a', 'b', 'c']) await outbox.put(entry(id));
-  const [claim] = (await outbox.claim({ ...LEASE, count: 1 })) as [Claim];
-  await outbox.postpone(claim, Date.now() + 42 * SECOND, null);
-  expect(await outbox.claim({ ...LEASE, except: new Set(['apiuser']) })).toEqual([]);
+  await outbox.put(entry('a'));
+  const [wake] = (await aws.messages(aws.queueUrl)).ready as [{ body: string }];
+  const until = Date.now() + 42 * SECOND;
+  const requests = await requestsOf(() =>
+    outbox.claimWoken(wake.body, LEASE_MS, new Map([['apiuser', until]])),
+  );
+  expect(requests).toEqual(['SendMessage']);
   const { delayed } = await aws.messages(aws.queueUrl);
-  expect(delayed.map(({ delayUntil }) => delayUntil)).toEqual(Array(3).fill(Date.now() + 42 * SECOND));
+  expect(delayed.map(({ delayUntil }) => delayUntil)).toEqual([until]);
   advance(42 * SECOND);
-  expect(await outbox.claim(LEASE)).toHaveLength(3);
+  expect(await outbox.claim(LEASE)).toHaveLength(1);
+});
+
+test('an api_user with many messages that may not be claimed is asked for neither often nor in vain', async () => {
+  const advance = stopClock();
+  const outbox = open();
+  const blocked = new Set(['long']);
+  for (let n = 0; n < 40; n++) await outbox.put(entry(`long-${n}`, { apiUser: 'long' }));
+  await outbox.put(entry('short', { apiUser: 'short' }));
+  const looks = async (except: ReadonlySet<string>, count: number) =>
+    (await outbox.claim({ count, leaseMs: LEASE_MS, except })).map(({ id }) => id);
+
+  // Those that were received wait here, and are claimed without asking for others.
+  expect(await looks(blocked, 5)).toEqual([]);
+  const again = await requestsOf(async () => {
+    for (let look = 0; look < 20; look++) expect(await looks(blocked, 5)).toEqual([]);
+  });
+  expect(again).toEqual([]);
+  expect(await looks(NONE, 1)).toHaveLength(1);
+
+  // The others get their turn nevertheless, and none is lost.
+  const seen: string[] = [];
+  for (let second = 0; second < 10 && !seen.includes('short'); second++) {
+    advance(SECOND);
+    seen.push(...(await looks(blocked, 5)));
+  }
+  expect(seen).toEqual(['short']);
+  advance(LEASE_MS + 2 * SECOND);
+  const all = new Set([...(await looks(NONE, 100)), ...(await looks(NONE, 100))]);
+  expect(all.size).toBe(41);
+});
+
+test('a message in the queue that is none of the outbox becomes a dead letter, and holds up nothing', async () => {
+  const advance = stopClock();
+  const outbox = open();
+  for (const body of ['{', 'null', '[]', '{"apiUser":1,"id":"a"}']) await aws.send(aws.queueUrl, body);
+  await outbox.put(entry('a'));
+  const seen: string[] = [];
+  for (let round = 0; round < 6; round++) {
+    for (const except of [NONE, new Set(['other'])]) {
+      const claims = await outbox.claim({ ...LEASE, except }).catch(() => []);
+      for (const claim of claims) {
+        seen.push(claim.id);
+        await outbox.settle(claim, ACCEPTED);
+      }
+    }
+    advance(LEASE_MS + 2 * SECOND);
+  }
+  expect(seen).toEqual(['a']);
+  expect((await aws.messages(aws.deadLettersUrl)).ready).toHaveLength(4);
 });
 
 test('a wake that comes before its message waits for it', async () => {
@@ -421,14 +474,13 @@ test('a wake that fails every time becomes a dead letter, and can be sent back',
   aws.fault = () => null;
   expect(await outbox.claim(LEASE)).toEqual([]);
   const [{ body } = { body: '' }] = (await aws.messages(aws.deadLettersUrl)).ready;
-  expect(await outbox.claimWoken(body, LEASE_MS)).toMatchObject({ id: 'a' });
+  expect(await outbox.claimWoken(body, LEASE_MS, NO_REST)).toMatchObject({ id: 'a' });
 });
 
 test('where one of several cannot be claimed, the others are', async () => {
   const outbox = open();
   for (const id of ['a', 'b', 'c']) await outbox.put(entry(id));
-  const isB = ({ url }: { readonly url: string }) => url.endsWith('/b');
-  aws.fault = () => (isB(aws.requests.at(-1) ?? { url: '' }) ? 'refuse' : null);
+  aws.fault = (_what, _index, url) => (url.endsWith('/b') ? 'refuse' : null);
   expect((await outbox.claim(LEASE)).map(({ id }) => id)).toEqual(['a', 'c']);
 });
 

@@ -1,45 +1,109 @@
 import { describe, expect, test } from 'vitest';
-import { IdempotencyUnavailable } from '../../../src/idempotency.ts';
+import type { Idempotency } from '../../../src/idempotency.ts';
+import { StoreUnavailable } from '../../../src/store.ts';
 import { createMemoryIdempotency } from '../../../src/stores/memory/idempotency.ts';
 import { idempotencyContract } from '../../contract/idempotency.ts';
+import { standingClock } from '../../support/clock.ts';
 
 describe('idempotency in process', () => {
   idempotencyContract(async () => {
-    let now = 5_000_000;
-    return {
-      idempotency: createMemoryIdempotency({ now: () => now }),
-      advance: async (ms) => {
-        now += ms;
-      },
-    };
+    const { now, advance } = standingClock();
+    return { idempotency: createMemoryIdempotency({ now }), advance };
   });
+});
 
-  const MEGABYTE = 'x'.repeat(500_000);
+describe('64 MiB shared out', () => {
+  const LEASE = 30_000;
+  const RECORD = 'x'.repeat(500_000);
+  /** More than fit, of a megabyte each. */
+  const MANY = 100;
 
-  async function finished(store: ReturnType<typeof createMemoryIdempotency>, key: string) {
-    const found = await store.begin(key, 'print', 30_000);
-    if (found.state === 'fresh') await store.finish(key, found.token, MEGABYTE);
+  const begin = (store: Idempotency, apiUser: string, key: string, recordChars = RECORD.length) =>
+    store.begin({ apiUser, key, fingerprint: 'print', leaseMs: LEASE, recordChars });
+
+  async function finish(store: Idempotency, apiUser: string, key: string, record = RECORD): Promise<void> {
+    const found = await begin(store, apiUser, key, record.length);
+    if (found.state !== 'fresh') throw new Error(`expected a fresh key, found ${found.state}`);
+    await store.finish(key, found.token, record);
   }
 
-  test('when memory is full the oldest finished keys go, those in flight stay', async () => {
-    const store = createMemoryIdempotency({ now: () => 0 });
-    await store.begin('in flight', 'print', 30_000);
-    for (let i = 0; i < 100; i++) await finished(store, `k${i}`);
+  const newStore = (clock = standingClock()) => createMemoryIdempotency({ now: clock.now });
 
-    expect(await store.begin('in flight', 'print', 30_000)).toMatchObject({ state: 'busy' });
-    expect(await store.begin('k99', 'print', 30_000)).toMatchObject({ state: 'replay' });
-    expect(await store.begin('k50', 'print', 30_000)).toMatchObject({ state: 'replay' });
-    expect(await store.begin('k0', 'print', 30_000)).toMatchObject({ state: 'fresh' });
+  test('the oldest finished keys go, those in flight stay', async () => {
+    const store = newStore();
+    await begin(store, 'u', 'in flight');
+    for (let i = 0; i < MANY; i++) await finish(store, 'u', `k${i}`);
+
+    expect(await begin(store, 'u', 'in flight')).toMatchObject({ state: 'busy' });
+    expect(await begin(store, 'u', 'k99')).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'u', 'k50')).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'u', 'k0')).toMatchObject({ state: 'fresh' });
   });
 
-  test('with nothing but keys in flight a new one is refused rather than an old one forgotten', async () => {
-    const store = createMemoryIdempotency({ now: () => 0 });
-    let leased = 0;
-    const fill = async () => {
-      for (; leased < 200_000; leased++) await store.begin(`k${leased}`, 'print', 30_000);
+  test('one api_user fills it, and the older key of another one still replays', async () => {
+    const store = newStore();
+    await finish(store, 'quiet', 'older', 'the answer');
+    for (let i = 0; i < MANY; i++) await finish(store, 'loud', `k${i}`);
+    expect(await begin(store, 'quiet', 'older')).toEqual({ state: 'replay', record: 'the answer' });
+  });
+
+  test('many small keys of one push out no key of another', async () => {
+    const store = newStore();
+    const small = 'x'.repeat(2000);
+    for (let i = 0; i < 30; i++) await finish(store, 'quiet', `q${i}`);
+    for (let i = 0; i < 20_000; i++) await finish(store, 'loud', `l${i}`, small);
+    for (let i = 0; i < 30; i++)
+      expect(await begin(store, 'quiet', `q${i}`)).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'loud', 'l0', 2)).toMatchObject({ state: 'fresh' });
+  });
+
+  test('one that had it alone gives half to another, oldest first', async () => {
+    const store = newStore();
+    for (let i = 0; i < 60; i++) await finish(store, 'first', `f${i}`);
+    for (let i = 0; i < MANY; i++) await finish(store, 'second', `s${i}`);
+    for (let i = 30; i < 60; i++)
+      expect(await begin(store, 'first', `f${i}`)).toMatchObject({ state: 'replay' });
+    for (let i = 72; i < MANY; i++)
+      expect(await begin(store, 'second', `s${i}`)).toMatchObject({ state: 'replay' });
+  });
+
+  test('a record for which there is no room is refused at the beginning', async () => {
+    const store = newStore();
+    await expect(begin(store, 'u', 'k', 40_000_000)).rejects.toThrow(StoreUnavailable);
+    expect(await begin(store, 'u', 'k')).toMatchObject({ state: 'fresh' });
+  });
+
+  test('one api_user with too much in flight is refused, the others are not', async () => {
+    const store = newStore();
+    let begun = 0;
+    const crowd = async () => {
+      for (; begun < MANY; begun++) await begin(store, 'loud', `k${begun}`);
     };
-    await expect(fill()).rejects.toThrow(IdempotencyUnavailable);
-    expect(leased).toBeGreaterThan(100_000);
-    expect(await store.begin('k0', 'print', 30_000)).toMatchObject({ state: 'busy' });
+    await expect(crowd()).rejects.toThrow(StoreUnavailable);
+    expect(begun).toBeGreaterThan(30);
+    expect(await begin(store, 'loud', 'k0')).toMatchObject({ state: 'busy' });
+    for (const apiUser of ['quiet', 'silent']) {
+      for (let i = 0; i < 7; i++)
+        expect(await begin(store, apiUser, `${apiUser} ${i}`)).toMatchObject({ state: 'fresh' });
+    }
+    expect(await begin(store, 'loud', 'k0')).toMatchObject({ state: 'busy' });
+  });
+
+  test('what ended without a record is in flight no longer', async () => {
+    const clock = standingClock();
+    const store = newStore(clock);
+    for (let i = 0; i < 30; i++) await begin(store, 'u', `k${i}`);
+    await clock.advance(LEASE);
+    for (let i = 30; i < 60; i++) expect(await begin(store, 'u', `k${i}`)).toMatchObject({ state: 'fresh' });
+    expect(await begin(store, 'u', 'k0')).toEqual({ state: 'lost' });
+  });
+
+  test('a released key gives its room back', async () => {
+    const store = newStore();
+    for (let i = 0; i < MANY; i++) {
+      const found = await begin(store, 'u', 'k');
+      await store.release('k', found.state === 'fresh' ? found.token : '');
+    }
+    expect(await begin(store, 'u', 'k')).toMatchObject({ state: 'fresh' });
   });
 });

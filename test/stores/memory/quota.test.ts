@@ -3,16 +3,12 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { createMemoryQuota } from '../../../src/stores/memory/quota.ts';
 import { CONTRACT_WINDOW, quotaContract } from '../../contract/quota.ts';
+import { standingClock } from '../../support/clock.ts';
 
 describe('the quota in process', () => {
   quotaContract(async () => {
-    let now = 5_000_000;
-    return {
-      quota: createMemoryQuota({ ...CONTRACT_WINDOW, now: () => now }),
-      advance: async (ms) => {
-        now += ms;
-      },
-    };
+    const { now, advance } = standingClock();
+    return { quota: createMemoryQuota({ ...CONTRACT_WINDOW, now }), advance };
   });
 
   test('runs on the monotonic clock by default', async () => {

@@ -2,99 +2,63 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Redis } from '@upstash/redis';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Quota } from '../../../src/quota.ts';
 import { createUpstashQuota } from '../../../src/stores/upstash/quota.ts';
 import { createRedis } from '../../../src/stores/upstash/redis.ts';
 import { CONTRACT_WINDOW, quotaContract } from '../../contract/quota.ts';
-import {
-  type Bridge,
-  connectRedis,
-  describeWithRedis,
-  startBridge,
-  startRedis,
-  type TestRedis,
-  type TestRedisClient,
-} from '../../support/redis.ts';
-import { createTestClock, readTestClock } from '../../support/redis-clock.ts';
+import type { Bridge } from '../../support/redis.ts';
+import { describeWithUpstash } from '../../support/upstash.ts';
 
 const quotaAt = ({ url, token }: Pick<Bridge, 'url' | 'token'>, timeoutMs = 10_000): Quota =>
   createUpstashQuota({ ...CONTRACT_WINDOW, redis: createRedis({ url, token, timeoutMs }) });
 
-describeWithRedis('the quota in Upstash Redis', () => {
-  let redis: TestRedis;
-  let client: TestRedisClient;
-  beforeAll(async () => {
-    redis = await startRedis();
-    client = await connectRedis(redis);
-  });
-  afterAll(async () => {
-    client.destroy();
-    await redis.close();
-  });
-  beforeEach(async () => {
-    await client.flushAll();
-  });
-
+describeWithUpstash('the quota in Upstash Redis', (upstash) => {
   describe('on a clock of the test', () => {
-    let bridge: Bridge;
-    beforeAll(async () => {
-      bridge = await startBridge(redis, { rewrite: readTestClock });
-    });
-    afterAll(() => bridge.close());
-
-    quotaContract(async () => ({ quota: quotaAt(bridge), ...(await createTestClock(client)) }));
+    quotaContract(async () => ({ quota: quotaAt(upstash.clocked), ...(await upstash.clock()) }));
 
     test('a key lives as long as its window, however long it is in use', async () => {
-      const clock = await createTestClock(client);
-      const quota = quotaAt(bridge);
+      const clock = await upstash.clock();
+      const quota = quotaAt(upstash.clocked);
       for (let i = 0; i < 100; i++) {
         await clock.advance(7_000);
         await quota.draw('u', 10, 1);
-        expect(await client.pTTL('postern:quota:{u}')).toBeGreaterThan(60_000);
+        expect(await upstash.client.pTTL('postern:quota:{u}')).toBeGreaterThan(60_000);
       }
       await clock.advance(130_000);
-      expect(await client.exists('postern:quota:{u}')).toBe(0);
+      expect(await upstash.client.exists('postern:quota:{u}')).toBe(0);
     });
   });
 
   describe('on the clock of the server', () => {
-    let bridge: Bridge;
-    let other: Bridge;
-    beforeAll(async () => {
-      bridge = await startBridge(redis);
-      other = await startBridge(redis);
-    });
-    afterAll(() => Promise.all([bridge.close(), other.close()]));
-
     test('a draw is one request once the script is known, granted or refused', async () => {
-      const quota = quotaAt(bridge);
-      await client.scriptFlush();
+      const quota = quotaAt(upstash.bridge);
+      await upstash.client.scriptFlush();
       await quota.draw('u', 20);
-      const before = bridge.requests();
+      const before = upstash.bridge.requests();
       for (let i = 0; i < 30; i++) await quota.draw('u', 20);
       await quota.peek('u', 20);
       await quota.close('u', 10);
-      expect(bridge.requests() - before).toBe(32);
+      expect(upstash.bridge.requests() - before).toBe(32);
     });
 
     test('a script that the server forgot is sent again, and drawn once', async () => {
-      const quota = quotaAt(bridge);
+      const quota = quotaAt(upstash.bridge);
       await quota.draw('u', 10);
-      await client.scriptFlush();
+      await upstash.client.scriptFlush();
       expect((await quota.draw('u', 10)).remaining).toBe(8);
     });
 
     test('one key per api_user, in braces for a cluster', async () => {
-      const quota = quotaAt(bridge);
+      const quota = quotaAt(upstash.bridge);
       await quota.draw('u', 10);
       await quota.close('u', 10);
       await quota.draw('v', 10);
-      expect((await client.keys('*')).sort()).toEqual(['postern:quota:{u}', 'postern:quota:{v}']);
+      expect((await upstash.client.keys('*')).sort()).toEqual(['postern:quota:{u}', 'postern:quota:{v}']);
     });
 
     test('two instances share one window', async () => {
-      const quotas = [quotaAt(bridge), quotaAt(other)];
+      const quotas = [quotaAt(upstash.bridge), quotaAt(upstash.other)];
       const draws = await Promise.all(Array.from({ length: 400 }, (_, i) => quotas[i % 2]?.draw('u', 300)));
       expect(draws.filter((draw) => draw?.granted)).toHaveLength(300);
       await quotas[0]?.close('u', 30_000);
@@ -106,7 +70,7 @@ describeWithRedis('the quota in Upstash Redis', () => {
       const quota = createUpstashQuota({
         windowMs: 50,
         guardMs: 0,
-        redis: createRedis({ ...bridge, timeoutMs: 10_000 }),
+        redis: createRedis({ ...upstash.bridge, timeoutMs: 10_000 }),
       });
       await quota.draw('u', 1);
       while (!(await quota.draw('u', 1)).granted) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -118,12 +82,11 @@ describeWithRedis('the quota in Upstash Redis', () => {
       const { Ratelimit } = await import('@upstash/ratelimit');
       const { exactWindow } = await import('../../../src/stores/upstash/limiter.ts');
       const { createWindowScript } = await import('../../../src/stores/upstash/window-script.ts');
-      const client = createRedis({ ...bridge, timeoutMs: 10_000 });
+      const client = createRedis({ ...upstash.bridge, timeoutMs: 10_000 });
       const ratelimit = new Ratelimit({
         redis: client,
         limiter: exactWindow(createWindowScript(client, CONTRACT_WINDOW), 5),
         timeout: 0,
-        ephemeralCache: false,
       });
       const started = Date.now();
       expect(await ratelimit.limit('u', { rate: 4 })).toMatchObject({
@@ -144,19 +107,20 @@ describeWithRedis('the quota in Upstash Redis', () => {
     });
 
     test.each([
-      ['wrong token', () => ({ url: bridge.url, token: 'wrong' })],
-      ['nothing there', () => ({ url: 'http://127.0.0.1:1', token: bridge.token })],
-    ])('%s: every method rejects with QuotaUnavailable', async (_name, at) => {
+      ['wrong token', () => ({ url: upstash.bridge.url, token: 'wrong' })],
+      ['nothing there', () => ({ url: 'http://127.0.0.1:1', token: upstash.bridge.token })],
+    ])('%s: every method rejects with StoreUnavailable', async (_name, at) => {
       const quota = quotaAt(at());
-      const unavailable = { name: 'QuotaUnavailable' };
+      const unavailable = { name: 'StoreUnavailable' };
       await expect(quota.draw('u', 10)).rejects.toMatchObject(unavailable);
       await expect(quota.peek('u', 10)).rejects.toMatchObject(unavailable);
       await expect(quota.close('u', 10)).rejects.toMatchObject(unavailable);
+      await expect(quota.ping()).rejects.toMatchObject(unavailable);
     });
 
     test('a key that is something else is not taken for a window', async () => {
-      await client.set('postern:quota:{u}', 'something else');
-      await expect(quotaAt(bridge).draw('u', 10)).rejects.toMatchObject({ name: 'QuotaUnavailable' });
+      await upstash.client.set('postern:quota:{u}', 'something else');
+      await expect(quotaAt(upstash.bridge).draw('u', 10)).rejects.toMatchObject({ name: 'StoreUnavailable' });
     });
   });
 
@@ -192,7 +156,7 @@ describeWithRedis('the quota in Upstash Redis', () => {
         ...CONTRACT_WINDOW,
         redis: new Redis({ request: async () => ({ result: result as never }) }),
       });
-      await expect(quota.draw('u', 10)).rejects.toMatchObject({ name: 'QuotaUnavailable' });
+      await expect(quota.draw('u', 10)).rejects.toMatchObject({ name: 'StoreUnavailable' });
     },
   );
 });

@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Quota, QuotaUnavailable } from '../../../src/quota.ts';
-import { createFailoverQuota, type FailoverQuota } from '../../../src/stores/failover/quota.ts';
+import type { Quota } from '../../../src/quota.ts';
+import { StoreUnavailable } from '../../../src/store.ts';
+import { Availability } from '../../../src/stores/failover/availability.ts';
+import { createFailoverQuota } from '../../../src/stores/failover/quota.ts';
 import { createMemoryQuota } from '../../../src/stores/memory/quota.ts';
 import { createUpstashQuota } from '../../../src/stores/upstash/quota.ts';
 import { createRedis } from '../../../src/stores/upstash/redis.ts';
@@ -20,10 +22,12 @@ describeWithRedis('Redis goes away and comes back under load', () => {
   let redis: TestRedis;
   let bridge: Bridge;
   let changes: boolean[];
+  let availability: Availability;
   beforeEach(async () => {
     redis = await startRedis();
     bridge = await startBridge(redis);
     changes = [];
+    availability = new Availability({ onChange: (available) => changes.push(available) });
   });
   afterEach(async () => {
     redis.thaw();
@@ -31,7 +35,7 @@ describeWithRedis('Redis goes away and comes back under load', () => {
     await redis.close();
   });
 
-  const failover = (local: Quota | null): FailoverQuota =>
+  const failover = (local: Quota | null): Quota =>
     createFailoverQuota({
       ...CONTRACT_WINDOW,
       shared: createUpstashQuota({
@@ -39,7 +43,7 @@ describeWithRedis('Redis goes away and comes back under load', () => {
         redis: createRedis({ ...bridge, timeoutMs: TIMEOUT_MS }),
       }),
       local,
-      onChange: (available) => changes.push(available),
+      availability,
     });
 
   /** Twenty callers that draw without end until `during` is over. */
@@ -59,7 +63,7 @@ describeWithRedis('Redis goes away and comes back under load', () => {
           if (draw.granted) seen.granted += 1;
           else seen.refused += 1;
         } catch (error) {
-          if (error instanceof QuotaUnavailable) seen.unavailable += 1;
+          if (error instanceof StoreUnavailable) seen.unavailable += 1;
           else seen.failed.push(error);
         }
         seen.longestMs = Math.max(seen.longestMs, performance.now() - started);
@@ -99,11 +103,11 @@ describeWithRedis('Redis goes away and comes back under load', () => {
     const seen = await underLoad(quota, limit, async (seen) => {
       await until(() => seen.granted >= 300);
       await harm();
-      await until(() => !quota.available());
+      await until(() => !availability.available);
       const before = seen.granted;
       await until(() => seen.granted >= before + 100);
       await heal();
-      await until(() => quota.available());
+      await until(() => availability.available);
       await until(() => seen.granted >= limit && seen.refused >= 100);
     });
 
@@ -122,14 +126,14 @@ describeWithRedis('Redis goes away and comes back under load', () => {
       const seen = await underLoad(quota, 1_000_000, async (seen) => {
         await until(() => seen.granted >= 300);
         await harm();
-        await until(() => !quota.available());
+        await until(() => !availability.available);
         const requests = bridge.requests();
         const calls = seen.calls;
         await until(() => seen.calls >= calls + 500);
         // Those that were under way, and at most a probe or two.
         expect(bridge.requests() - requests).toBeLessThan(25);
         await heal();
-        await until(() => quota.available());
+        await until(() => availability.available);
         const granted = seen.granted;
         await until(() => seen.granted >= granted + 100);
       });

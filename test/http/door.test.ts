@@ -183,7 +183,7 @@ describe.concurrent('the door', () => {
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect(await json(await fetch(`${postern.url}/readyz`))).toEqual({
       status: 'ready',
-      parts: { upstream: null, credentials: null },
+      parts: { upstream: null, credentials: null, outbox: null },
     });
   });
 });
@@ -253,7 +253,7 @@ describe.concurrent('the quota', () => {
     expect(response.status).toBe(422);
     expect(await json(response)).toMatchObject({
       code: 'invalid-message',
-      errors: [{ pointer, message: expect.stringMatching(/^(?:Give|Add|Remove) /) }],
+      errors: [{ pointer, message: expect.stringMatching(/^(?:Give|Use|Remove|This field) /) }],
     });
     expect(await postern.drawn()).toBe(0);
   });

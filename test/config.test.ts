@@ -45,7 +45,6 @@ describe('the settings', () => {
       maxMessageBytes: 16000000,
       quota: { limit: 20000, windowMs: 60000, guardMs: 500, onError: 'local' },
       redis: null,
-      aws: null,
       corsOrigins: [],
       host: null,
       port: 8080,

@@ -6,9 +6,11 @@ import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
 import { createLog, type Log } from '../log.ts';
+import type { Outbox } from '../outbox.ts';
 import { Pool } from '../relay/pool.ts';
 import { openAwsOutbox } from './aws-outbox.ts';
-import { createGateway, type Edges } from './gateway.ts';
+import { createGateway } from './gateway.ts';
+import { outboxReadiness } from './outbox-readiness.ts';
 import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
@@ -52,13 +54,19 @@ function openGateway(environment: Environment): Handler {
   const log = createLog(config.logLevel, writeLog);
   const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
+  const outbox = openOutbox(config, log);
   const { app } = createGateway(config, {
     ...stores,
+    ready: async () => ({
+      ...(await stores.ready()),
+      ...(outbox && (await outboxReadiness(outbox, log))),
+    }),
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
-    outbox: openOutbox(config, log),
+    // SQS wakes the function that sends: `lambda-outbox.ts`.
+    outbox: outbox && { outbox, wake: () => {} },
     // Never longer than the invocation's own time.
     deadlineMs: (c) =>
       Math.min(config.deadlineMs, lambdaContext(c).getRemainingTimeInMillis() - ANSWERING_MS),
@@ -69,10 +77,9 @@ function openGateway(environment: Environment): Handler {
   return handle(app as unknown as Hono);
 }
 
-/** SQS wakes the function that sends: `lambda-outbox.ts`. */
-function openOutbox({ outbox }: Config, log: Log): Edges['outbox'] {
+function openOutbox({ outbox }: Config, log: Log): Outbox | null {
   if (!outbox) return null;
-  if (outbox.aws) return { outbox: openAwsOutbox(outbox.aws, outbox.keepMs), wake: () => {} };
+  if (outbox.aws) return openAwsOutbox(outbox.aws, outbox.keepMs);
   log.warn('no outbox', { reason: 'OUTBOX_BUCKET and OUTBOX_QUEUE_URL are not set' });
   return null;
 }

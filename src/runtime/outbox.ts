@@ -10,6 +10,7 @@ import type { Outbox } from '../outbox.ts';
 import { createOutboxWorker, createSendClaim, type OutboxWorker } from '../outbox-worker.ts';
 import { openSqliteOutbox } from '../stores/sqlite/outbox.ts';
 import { openAwsOutbox } from './aws-outbox.ts';
+import { outboxReadiness } from './outbox-readiness.ts';
 
 export interface RunningOutbox {
   readonly outbox: Outbox;
@@ -45,15 +46,7 @@ export function openOutbox(
     outbox,
     wake,
     stop,
-    async ready() {
-      try {
-        await outbox.ping();
-        return { outbox: null };
-      } catch (error) {
-        log.error('the outbox does not answer', { error: String((error as Error).cause ?? error) });
-        return { outbox: 'The outbox does not answer: messages can only be sent at once.' };
-      }
-    },
+    ready: () => outboxReadiness(outbox, log),
     async close() {
       await sqlite?.close();
     },

@@ -150,6 +150,6 @@ test('wrong settings: a problem for the caller, the list for the log', async () 
   expect(result.statusCode).toBe(500);
   expect(JSON.parse(line)).toMatchObject({ level: 'error', event: 'unconfigured' });
   expect(line).toContain('SMTP_PORTS');
-  expect(JSON.parse(result.body)).toMatchObject({ code: 'internal', delivery: 'not-sent' });
+  expect(JSON.parse(result.body)).toMatchObject({ code: 'misconfigured', delivery: 'not-sent' });
   expect(result.body).not.toContain('SMTP_PORTS');
 });

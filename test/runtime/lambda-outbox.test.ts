@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createHandler as createGateway } from '../../src/runtime/lambda.ts';
 import { createHandler as createConsumer } from '../../src/runtime/lambda-outbox.ts';
 import { REGION, startAws, type TestAws, VISIBILITY_SECONDS } from '../support/aws.ts';
-import { authority, MESSAGE, TOKEN } from '../support/postern.ts';
+import { authority, MESSAGE, startPostern, TOKEN } from '../support/postern.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 const SECOND = 1000;
@@ -238,8 +238,35 @@ test('an outbox that is away: nothing is answered 202, and nothing kept', async 
   aws.fault = (what) => (what === 'PUT state' ? 'refuse' : null);
   const put = await ask('POST', '/v1/messages', MESSAGE, QUEUED);
   expect(put).toMatchObject({ status: 503, body: { code: 'store-unavailable' } });
+  aws.fault = (what) => (what === 'HEAD bucket' ? 'forbidden' : null);
+  expect(await gateway()('GET', '/readyz')).toMatchObject({
+    status: 503,
+    body: { parts: { outbox: expect.stringContaining('does not answer') } },
+  });
   aws.fault = () => null;
+  expect(await gateway()('GET', '/readyz')).toMatchObject({ status: 200, body: { parts: { outbox: null } } });
   expect(await ask('GET', '/v1/messages')).toMatchObject({ body: { messages: [], cursor: null } });
+});
+
+test('several machines on Node share the outbox: each message is sent once', async () => {
+  await using first = await startPostern(settings);
+  await using second = await startPostern(settings);
+  const ids = await Promise.all(
+    Array.from({ length: 40 }, async (_, n) => {
+      const machine = n % 2 === 0 ? first : second;
+      const put = await machine.send({ ...MESSAGE, subject: `number ${n}` }, { Prefer: 'respond-async' });
+      expect(put.status).toBe(202);
+      return ((await put.json()) as { id: string }).id;
+    }),
+  );
+  const stateOf = async (id: string) => {
+    const answer = await first.request(`/v1/messages/${id}`);
+    return ((await answer.json()) as { state: string }).state;
+  };
+  await vi.waitUntil(async () => (await waiting()) === 0, { timeout: 20_000, interval: 200 });
+  expect(new Set(await Promise.all(ids.map(stateOf)))).toEqual(new Set(['accepted']));
+  const subjects = upstream.taken.map(({ message }) => /^Subject: (.*)\r$/m.exec(String(message))?.[1]);
+  expect(subjects.sort()).toEqual(Array.from({ length: 40 }, (_, n) => `number ${n}`).sort());
 });
 
 test('settings that name no queue fail the invocation, so that the wakes are kept', async () => {

@@ -16,6 +16,8 @@ export interface Child {
   readonly startMs: number;
   /** Sends a signal to the process that was started, and to it alone. */
   signal(signal: NodeJS.Signals): void;
+  /** Ends it at once, with all that it started. */
+  kill(): void;
   /** Its exit code, once it has ended. */
   readonly exited: Promise<number | null>;
   /** Ends it by SIGTERM, by force after a while; its exit code, or null where that took force. */
@@ -96,6 +98,7 @@ export async function startChild(options: {
     startMs: performance.now() - started,
     output: () => output,
     signal: (signal) => void child.kill(signal),
+    kill: () => signalGroup('SIGKILL'),
     exited,
     async close() {
       signalGroup('SIGTERM');

@@ -10,6 +10,8 @@ export interface RunningWorker {
   /** What the Worker and wrangler have written so far. */
   output(): string;
   close(): Promise<void>;
+  /** Ends it at once; what its objects stored stays where `storage` is. */
+  kill(): Promise<void>;
 }
 
 const WRANGLER = 'node_modules/wrangler/bin/wrangler.js';
@@ -41,12 +43,14 @@ export async function bundleWorker(
 /**
  * @param bundle - from `bundleWorker`
  * @param ca - PEM of the authority that workerd is to trust
+ * @param storage - the folder of its objects' storage; null for one that ends with it
  */
 export async function startWorker(
   bundle: string,
   settings: Readonly<Record<string, string>>,
   ca: string,
   config = 'wrangler.toml',
+  storage: string | null = null,
 ): Promise<RunningWorker> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-worker-'));
   await writeFile(join(folder, 'ca.pem'), ca);
@@ -57,7 +61,7 @@ export async function startWorker(
     command: [
       WRANGLER,
       ...['dev', bundle, '--no-bundle', '--config', config],
-      ...['--env-file', join(folder, 'settings.env'), '--persist-to', folder],
+      ...['--env-file', join(folder, 'settings.env'), '--persist-to', storage ?? folder],
       ...['--ip', '127.0.0.1', '--port', '0', '--inspector-port', '0', '--local'],
       ...['--show-interactive-dev-session', 'false'],
     ],
@@ -72,6 +76,11 @@ export async function startWorker(
     url: child.announced,
     output: child.output,
     async close() {
+      await child.close();
+      await rm(folder, { recursive: true });
+    },
+    async kill() {
+      child.kill();
       await child.close();
       await rm(folder, { recursive: true });
     },

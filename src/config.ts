@@ -121,6 +121,7 @@ const SECRETS = [
   'ACCOUNTS',
   'UPSTASH_REDIS_REST_TOKEN',
   'METRICS_TOKEN',
+  'AWS_SECRET_ACCESS_KEY',
 ] as const;
 
 const NO_TOKEN = 'without a token no one could send, unless BASIC_AUTH is on';
@@ -413,14 +414,39 @@ export function parseConfig(
   };
 }
 
-/** What the log tells of the settings in force. */
-export function withoutSecrets({ accounts, redis, metricsToken, trustedProxies, ...rest }: Config) {
+/** What the log tells of the settings in force: named one by one, so that a new one is not told by accident. */
+export function withoutSecrets(config: Config) {
+  const { accounts, basicAuth, smtp, deadlineMs, maxMessageBytes, quota, redis, corsOrigins } = config;
+  const { host, port, trustedProxies, metricsToken, outbox, smtpDoor, logLevel } = config;
+  const told = outbox && {
+    location: outbox.aws ? outbox.aws.queueUrl : outbox.location,
+    reserve: outbox.reserve,
+    keepMs: outbox.keepMs,
+    giveUpMs: outbox.giveUpMs,
+    maxBytes: outbox.maxBytes,
+  };
   return {
-    accounts: accounts.map(({ apiKey: _, tokens, ...account }) => ({ ...account, tokens: tokens.length })),
+    accounts: accounts.map(({ apiUser, tokens, from, labels, quota }) => ({
+      apiUser,
+      tokens: tokens.length,
+      from,
+      labels,
+      quota,
+    })),
+    basicAuth,
+    smtp,
+    deadlineMs,
+    maxMessageBytes,
+    quota,
     redis: redis && URL.parse(redis.url)?.host,
-    metrics: metricsToken !== null,
+    corsOrigins,
+    host,
+    port,
     trustedProxies: trustedProxies.map(({ text }) => text),
-    ...rest,
+    metrics: metricsToken !== null,
+    outbox: told,
+    smtpDoor,
+    logLevel,
   };
 }
 

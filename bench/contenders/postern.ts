@@ -12,5 +12,6 @@ const postern = await start({
   SMTP_PORTS: String(upstream.port),
   QUOTA_LIMIT: '1000000',
   PORT: '0',
+  OUTBOX: ':memory:',
 });
 report(postern.port);

@@ -27,8 +27,7 @@ const IMAGE_FUNCTION = /^(?:(?:-webkit-)?image-set|image|(?:-webkit-)?cross-fade
  *
  * Linear, and by character codes: a pattern for each of the characters looked for takes ten times as long.
  */
-export function cssUrls(css: string): CssUrl[] {
-  const found: CssUrl[] = [];
+export function* cssUrls(css: string): Generator<CssUrl> {
   let depth = 0;
   /** Of the open parentheses in which strings are URLs, how deep each is. */
   const images: number[] = [];
@@ -49,7 +48,7 @@ export function cssUrls(css: string): CssUrl[] {
         depth += 1;
         if (name === 'url') {
           const url = urlAt(css, at + 1);
-          found.push(url);
+          yield url;
           // The closing parenthesis is still to come.
           at = url.isQuoted ? url.end : url.close - 1;
         } else if (name !== '' && IMAGE_FUNCTION.test(name)) {
@@ -61,13 +60,12 @@ export function cssUrls(css: string): CssUrl[] {
       case SINGLE_QUOTE: {
         const end = endOfString(css, at + 1, css.charCodeAt(at), true);
         if (images.length > 0 && images.at(-1) === depth) {
-          found.push({ start: at + 1, end, url: unescapeCss(css.slice(at + 1, end)), isBroken: false });
+          yield { start: at + 1, end, url: unescapeCss(css.slice(at + 1, end)), isBroken: false };
         }
         at = end;
       }
     }
   }
-  return found;
 }
 
 /** The index of the last character of a comment. */

@@ -8,7 +8,7 @@
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import { excerpt } from './characters.ts';
 import { hasEncodedWord } from './encoded-word.ts';
-import { type FieldErrors, token } from './field-errors.ts';
+import { type FieldErrors, MAX_KEY, token } from './field-errors.ts';
 import { foldingProblem, isAscii, MAX_FIELD, textProblem } from './header.ts';
 import { parseMailbox } from './mailbox.ts';
 
@@ -29,17 +29,20 @@ export function resolveHeaders(headers: HeadersInput, errors: FieldErrors): Head
     const at = `/headers${token(name)}`;
     const nameProblem = headerNameProblem(name);
     if (nameProblem !== null) {
-      // A pointer quotes the whole name.
-      errors.add(name.length > MAX_NAME ? '/headers' : at, nameProblem);
+      errors.add(name.length > MAX_KEY ? '/headers' : at, nameProblem);
       continue;
     }
     const lower = name.toLowerCase();
     const field = FIELDS.get(lower);
-    const values = typeof input === 'string' ? [input] : input;
+    const values = isList(input) ? input : [input];
     for (const [index, value] of values.entries()) {
       const pointer = values === input ? `${at}/${index}` : at;
-      // What the schema found wrong may be of any size and type.
-      if (typeof value !== 'string' || errors.at(pointer)) continue;
+      // What the schema found wrong may be of any size and type; it passes over names such as "constructor".
+      if (errors.at(pointer)) continue;
+      if (typeof value !== 'string') {
+        errors.add(pointer, 'The header value must be a string.');
+        continue;
+      }
       characters += name.length + value.length;
       if (characters > MAX_FIELD) continue;
       const earlier = names.get(lower);
@@ -59,6 +62,9 @@ export function resolveHeaders(headers: HeadersInput, errors: FieldErrors): Head
   checkOneClick(resolved, errors);
   return resolved;
 }
+
+/** `Array.isArray`, which does not know readonly arrays. */
+const isList = (value: string | readonly string[]): value is readonly string[] => Array.isArray(value);
 
 const onceProblem = (name: string, earlier: string): string =>
   name === earlier

@@ -4,6 +4,8 @@ import type { BaseIssue } from 'valibot';
 import type { FieldError } from '../outcome.ts';
 import { excerpt } from './characters.ts';
 
+export const NOT_A_LIST = 'Use an object here, not a list.';
+
 /** Errors in one answer: enough to mend a message, and bounded however much is wrong. */
 const MAX_ERRORS = 100;
 
@@ -59,7 +61,7 @@ export function addIssue(
       .join('');
   if (last?.type === 'object' && Array.isArray(last.input)) {
     // Both kinds of object schema take a list for one.
-    errors.add(pointerTo(path.length - 1), 'Use an object here, not a list.');
+    errors.add(pointerTo(path.length - 1), NOT_A_LIST);
     return;
   }
   if (issue.type === 'strict_object' && last?.origin === 'key') {
@@ -71,10 +73,14 @@ export function addIssue(
   const pointer = pointerTo(long === -1 ? path.length : long);
   // Of the branches of a union, the one that the value was meant for.
   const kind = Array.isArray(issue.input) ? 'array' : 'object';
-  const branch = (issue.issues ?? []).filter((inner) => inner.path?.[0].type === kind);
+  const branch = branchesOf(issue).filter((inner) => inner.path?.[0].type === kind);
   if (branch.length === 0) errors.add(pointer, issue.message);
   for (const inner of branch) addIssue(errors, inner, pointer, fieldsAt);
 }
+
+/** The issues of all branches of a union, and of the unions among them. */
+const branchesOf = ({ issues }: BaseIssue<unknown>): BaseIssue<unknown>[] =>
+  (issues ?? []).flatMap((inner) => (inner.path === undefined ? branchesOf(inner) : [inner]));
 
 /** The schema stops at the first unknown field; here is every one, as far as one answer goes. */
 function addUnknownFields(

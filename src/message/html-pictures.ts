@@ -62,8 +62,18 @@ export function scanHtml(html: string, domain: string): ScannedHtml | null {
   return scan.result();
 }
 
-// Part of every `cid:` and `data:`, in whatever spelling: browsers pass over tabs and line breaks in a URL.
-const POSSIBLE = /c[\t\r\n]*i[\t\r\n]*d|d[\t\r\n]*a[\t\r\n]*t[\t\r\n]*a|&#|&(?:Tab|NewLine);|\\/i;
+// Part of every `cid:` and `data:`, in whatever spelling: browsers pass over tabs and line breaks in a URL, and each
+// character may be a reference or an escape.
+const POSSIBLE = new RegExp(
+  [
+    'c[\\t\\r\\n]*i[\\t\\r\\n]*d',
+    'd[\\t\\r\\n]*a[\\t\\r\\n]*t[\\t\\r\\n]*a',
+    '&#(?:x0*(?:3a|4[1349]|54|6[1349]|74|[9ad])(?![0-9a-f])|0*(?:58|6[578]|73|84|9[79]?|1[03]|100|105|116)(?!\\d))',
+    '&(?:Tab|NewLine);',
+    '\\\\',
+  ].join('|'),
+  'i',
+);
 
 const CID = /^\s*c[\t\r\n]*i[\t\r\n]*d[\t\r\n]*:/i;
 const PLAIN_CID = /^cid:([\w.@+=$~-]{1,200})$/;

@@ -22,7 +22,10 @@ export interface HtmlVisitor {
   readonly isWorthwhile: (source: string) => boolean;
 }
 
-/** Elements whose text is no markup, and what ends it (sections 13.2.6.4.4 and 13.2.6.4.7); clients run no scripts, so noscript's is. */
+/**
+ * Elements whose text is no markup, and what ends it (sections 13.2.6.4.4 and 13.2.6.4.7). Mail clients run no scripts,
+ * so the text of noscript is markup.
+ */
 const RAW_TEXT: ReadonlyMap<string, RegExp> = new Map(
   ['style', 'script', 'textarea', 'title', 'xmp', 'iframe', 'noembed', 'noframes'].map((tag) => [
     tag,
@@ -154,10 +157,13 @@ function attributesOf(
   { isWorthwhile }: HtmlVisitor,
 ): Attribute[] {
   const attributes: Attribute[] = [];
-  for (let index = 0; index < values.length && attributes.length < MOST_ATTRIBUTES; index += 4) {
+  let picked = 0;
+  for (let index = 0; index < values.length && picked < MOST_ATTRIBUTES; index += 4) {
     const start = values[index + 2] as number;
     const end = values[index + 3] as number;
-    if (!isWorthwhile(html.slice(start, end)) || isRepeated(html, values, index)) continue;
+    if (!isWorthwhile(html.slice(start, end))) continue;
+    picked += 1;
+    if (isRepeated(html, values, index)) continue;
     attributes.push({ name: nameAt(html, values, index), start: offset + start, end: offset + end });
   }
   return attributes;
@@ -200,9 +206,7 @@ function readTag(html: string, from: number, values: number[] | null): number {
     while (at < html.length && code !== EQUALS && code !== SLASH && code !== GREATER_THAN && !isWhite(code));
     const nameEnd = at;
     while (isWhite(code)) code = html.charCodeAt(++at);
-    if (code !== EQUALS) {
-      continue;
-    }
+    if (code !== EQUALS) continue;
     do code = html.charCodeAt(++at);
     while (isWhite(code));
     let start = at;

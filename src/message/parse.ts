@@ -14,7 +14,7 @@ import { CALENDAR_METHODS, resolveCalendar } from './calendar.ts';
 import { excerpt } from './characters.ts';
 import { type HeadersInput, resolveHeaders } from './custom-headers.ts';
 import { dataUriType, readDataUri } from './data-uri.ts';
-import { addIssue, FieldErrors } from './field-errors.ts';
+import { addIssue, FieldErrors, NOT_A_LIST } from './field-errors.ts';
 import { encodedTextProblem } from './header.ts';
 import { type ScannedHtml, scanHtml } from './html-pictures.ts';
 import { type Mailbox, type MailboxInput, parseMailbox } from './mailbox.ts';
@@ -107,10 +107,17 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
     calendar: resolveInvitation(input.calendar, errors),
     returnPath: resolveReturnPath(input.returnPath, errors),
     messageId: resolveMessageId(input.messageId, errors),
-    headers: isObject(input.headers) ? resolveHeaders(input.headers as HeadersInput, errors) : [],
+    headers: resolveCustomHeaders(input.headers, errors),
     embedded: scanned === null ? 0 : scanned.embedded.length,
     warnings,
   };
+}
+
+function resolveCustomHeaders(headers: unknown, errors: FieldErrors): Message['headers'] {
+  if (isObject(headers)) return resolveHeaders(headers as HeadersInput, errors);
+  // Some languages write an empty object as a list; the schema takes any list for an object.
+  if (Array.isArray(headers) && headers.length > 0) errors.add('/headers', NOT_A_LIST);
+  return [];
 }
 
 /** null and an absent field are the same. */

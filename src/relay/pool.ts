@@ -28,6 +28,7 @@ export class Pool implements Relay {
   readonly #rules: SlotRules;
   /** By login, least recently used first. */
   readonly #slots = new Map<string, Slot>();
+  #logins = 0;
   #isClosing = false;
   #sweeper: ReturnType<typeof setTimeout> | null = null;
 
@@ -57,6 +58,18 @@ export class Pool implements Relay {
     if (isFailure(greeted)) return greeted;
     void greeted.quit();
     return null;
+  }
+
+  /** What there is now, and the logins that upstream accepted so far. */
+  stats(): { open: number; idle: number; waiting: number; logins: number } {
+    const slots = [...this.#slots.values()];
+    const sum = (of: (slot: Slot) => number) => slots.reduce((total, slot) => total + of(slot), 0);
+    return {
+      open: sum(({ size }) => size),
+      idle: sum(({ idle }) => idle),
+      waiting: sum(({ waiting }) => waiting),
+      logins: this.#logins,
+    };
   }
 
   /** Says QUIT on every idle connection; those in use follow when they are given back. */
@@ -100,7 +113,8 @@ export class Pool implements Relay {
     );
     if (isFailure(secured)) return secured;
     const connection = await logIn(secured, login, firstOf(signal, AbortSignal.timeout(OPENING_MS)));
-    if (isFailure(connection) && connection.again) this.#ports.failed(secured.port);
+    if (!isFailure(connection)) this.#logins++;
+    else if (connection.again) this.#ports.failed(secured.port);
     return connection;
   }
 
@@ -136,7 +150,7 @@ export class Pool implements Relay {
     this.#sweeper = setTimeout(() => {
       this.#sweeper = null;
       for (const slot of this.#slots.values()) slot.sweep();
-      if ([...this.#slots.values()].some((slot) => slot.isIdle)) this.#sweepLater();
+      if ([...this.#slots.values()].some(({ idle }) => idle > 0)) this.#sweepLater();
     }, this.#rules.idleMs);
     // On Node an idle pool must not keep the process alive.
     if (typeof this.#sweeper === 'object') this.#sweeper?.unref?.();

@@ -48,8 +48,13 @@ export class Slot {
     return this.#open + this.#cleaning;
   }
 
-  get isIdle(): boolean {
-    return this.#idle.length > 0;
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /** Messages that wait. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** @param fresh - only a connection that logs in now will do */

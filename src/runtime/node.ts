@@ -110,7 +110,8 @@ export async function start(
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
-    if (outbox) metrics.watchOutbox(outbox.outbox.depth);
+    metrics.watchPool(() => pool.stats());
+    if (outbox) metrics.watchOutbox(() => outbox.outbox.depth());
     app.route('/metrics', metricsRoutes(metrics.registry, config.metricsToken));
   }
 

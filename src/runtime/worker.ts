@@ -6,6 +6,7 @@ import { createDeliverer, type Deliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
 import { Pool } from '../relay/pool.ts';
+import { createDurableOutbox } from '../stores/durable-object/outbox.ts';
 import { createRemoteDeliverer } from './cloudflare/delivery.ts';
 import { type Environment, readSettings, type WorkerConfig } from './cloudflare/settings.ts';
 import { createWorkerStores } from './cloudflare/stores.ts';
@@ -14,6 +15,7 @@ import { unconfigured } from './unconfigured.ts';
 
 export { DeliveryObject } from './cloudflare/delivery.ts';
 export { IdempotencyObject, QuotaObject } from './cloudflare/objects.ts';
+export { OutboxObject } from './cloudflare/outbox.ts';
 
 type Fetch = (request: Request, env: Environment, ctx: ExecutionContext) => Response | Promise<Response>;
 
@@ -54,13 +56,18 @@ function openGateway(env: Environment): Fetch {
         log,
       })
     : createSingleDeliverer(config, stores.quota);
+  // An object sends by itself what was put into it.
+  const outbox =
+    config.outbox && env.OUTBOX_OBJECTS
+      ? { outbox: createDurableOutbox(env.OUTBOX_OBJECTS), wake: () => {} }
+      : null;
   const { app } = createGateway(config, {
     ...stores,
     deliverer,
     log,
     greeting: (signal) => createRelay(config).greeting(signal),
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
-    outbox: null,
+    outbox,
     deadlineMs: () => config.deadlineMs,
   });
   return (request, bindings, ctx) => app.fetch(request, bindings, ctx);

@@ -190,7 +190,7 @@ export class Session implements Seat {
   #refuseLogin(refused: Failure): Reply {
     this.#context.log.info('login refused', {
       door: 'smtp',
-      address: this.#connection.remoteAddress,
+      clientAddress: this.#connection.remoteAddress,
       code: refused.code,
       detail: refused.detail,
     });

@@ -1,9 +1,9 @@
-import { toJsonSchema } from '@valibot/to-json-schema';
+import { toJsonSchemaDefs } from '@valibot/to-json-schema';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../../src/message/message.ts';
 import { parseMessage } from '../../src/message/parse.ts';
-import { MessageSchema } from '../../src/message/schema.ts';
+import { MESSAGE_COMPONENTS } from '../../src/message/schema.ts';
 import { base64Of, PICTURES } from '../support/pictures.ts';
 
 type Json = Record<string, unknown>;
@@ -46,8 +46,12 @@ describe('a message', () => {
       label: null,
       inlineImages: [],
       attachments: [],
+      calendar: null,
+      returnPath: null,
+      messageId: null,
       headers: [],
       embedded: 0,
+      warnings: [],
     });
   });
 
@@ -61,8 +65,14 @@ describe('a message', () => {
       subject: '  你好  ',
       html: referring,
       label: '31337',
+      returnPath: 'bounces@IFAXIN.com',
+      messageId: 'order-17@ifaxin.com',
+      calendar: { method: 'request', content: 'BEGIN:VCALENDAR\nEND:VCALENDAR\n' },
       inlineImages: [{ ...image, filename: 'test.png' }],
-      attachments: [file, { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: '' }],
+      attachments: [
+        { ...file, cid: 'a@ifaxin.com' },
+        { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: '' },
+      ],
       headers: { 'X-Campaign': ' spring ', 'List-Unsubscribe': '<https://ifaxin.com/u>' },
     });
     expect(message).toEqual({
@@ -78,18 +88,20 @@ describe('a message', () => {
       text: 'Hello Ben',
       html: referring,
       label: 31337,
-      inlineImages: [
-        { cid: 'image1', contentType: 'image/png', content: PICTURES['image/png'], filename: 'test.png' },
-      ],
+      inlineImages: [{ cid: 'image1', contentType: 'image/png', content: png, filename: 'test.png' }],
       attachments: [
-        { filename: 'a.pdf', contentType: 'application/pdf', content: Buffer.alloc(3) },
-        { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: Buffer.alloc(0) },
+        { filename: 'a.pdf', contentType: 'application/pdf', content: 'AAAA', cid: 'a@ifaxin.com' },
+        { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: '', cid: null },
       ],
+      calendar: { method: 'REQUEST', content: 'BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n' },
+      returnPath: 'bounces@ifaxin.com',
+      messageId: '<order-17@ifaxin.com>',
       headers: [
         ['X-Campaign', 'spring'],
         ['List-Unsubscribe', '<https://ifaxin.com/u>'],
       ],
       embedded: 0,
+      warnings: [],
     });
   });
 
@@ -102,8 +114,8 @@ describe('a message', () => {
     ['3 addresses in replyTo', { replyTo: many(3, (i) => `b${i}@ifaxin.com`) }],
     ['100 attachments', { attachments: many(100, () => file) }],
     ['50 headers', { headers: Object.fromEntries(many(50, (i) => [`X-${i}`, 'x'])) }],
-    ['a long subject', { subject: 'word '.repeat(199) }],
-    ['a long subject without a space in Chinese', { subject: '张'.repeat(998) }],
+    ['a long subject', { subject: 'word '.repeat(1000) }],
+    ['a long subject without a space in Chinese', { subject: '张'.repeat(5000) }],
     [
       'an encoded-word in a header of addresses',
       { headers: { 'Errors-To': '=?utf-8?q?M=C3=BCller?= <a@ifaxin.com>' } },
@@ -120,6 +132,204 @@ describe('a message', () => {
   });
 });
 
+describe('content as the tools of the world write it', () => {
+  test('null is an absent field, everywhere', () => {
+    const nulls = {
+      ...Object.fromEntries(
+        ['cc', 'bcc', 'replyTo', 'html', 'label', 'attachments', 'inlineImages', 'headers', 'calendar'].map(
+          (field) => [field, null],
+        ),
+      ),
+      returnPath: null,
+      messageId: null,
+    };
+    expect(parsed(nulls)).toEqual(parsed({}));
+    expect(parsed({ to: null, cc: 'ben@ifaxin.com', text: null, html: '<p>' })).toEqual(
+      parsed({ to: undefined, cc: 'ben@ifaxin.com', text: undefined, html: '<p>' }),
+    );
+    const { to, inlineImages, attachments, headers } = parsed({
+      to: { name: null, address: 'ben@ifaxin.com' },
+      html: referring,
+      inlineImages: [{ ...image, filename: null }],
+      attachments: [{ ...file, cid: null }],
+      headers: { 'X-A': null, 'X-B': 'b' },
+    });
+    expect(to).toEqual([{ name: '', address: 'ben@ifaxin.com' }]);
+    expect(inlineImages).toEqual([{ ...image, filename: 'image-1.png' }]);
+    expect(attachments).toEqual([{ ...file, cid: null }]);
+    expect(headers).toEqual([['X-B', 'b']]);
+  });
+
+  test('an empty list is no headers', () => {
+    expect(parsed({ headers: [] })).toEqual(parsed({}));
+  });
+
+  const pdf = Buffer.from('%PDF-1.4 >>>???'.repeat(20)).toString('base64');
+  test.each([
+    ['lines of 76', pdf.replace(/.{76}/g, '$&\r\n')],
+    ['the URL-safe alphabet without padding', Buffer.from(pdf, 'base64').toString('base64url')],
+    ['a data URI as FileReader makes it', `data:application/pdf;base64,${pdf}`],
+    ['a data URI of an alias', `data:application/x-pdf;base64,${pdf}`],
+    ['a data URI of a file that the browser does not know', `data:application/octet-stream;base64,${pdf}`],
+    ['a data URI without a type', `data:;base64,${pdf}`],
+    ['a data URI with parameters', `data:Application/PDF; name=a.pdf;base64,${pdf}`],
+  ])('base64 as %s', (_, content) => {
+    expect(parsed({ attachments: [{ ...file, content }] }).attachments[0]?.content).toBe(pdf);
+  });
+
+  test('a picture as a data URI in its content', () => {
+    const { inlineImages } = parsed({
+      html: referring,
+      inlineImages: [{ ...image, content: `data:image/png;base64,${png}` }],
+    });
+    expect(inlineImages).toEqual([{ ...image, filename: 'image-1.png' }]);
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['of another type', `data:image/gif;base64,${gif}`, /says image\/gif, and contentType application\/pdf/],
+    ['that is cut off', 'data:application/pdf;base64,AAAAA', /cut off/],
+    ['without a comma', 'data:application/pdf;base64', /no comma/],
+  ])('not a data URI %s', (_, content, problem) => {
+    expect(errorsOf({ ...base, attachments: [{ ...file, content }] })).toEqual([
+      ['/attachments/0/content', expect.stringMatching(problem)],
+    ]);
+  });
+
+  test.each([
+    ['image/jpg', 'image/jpeg'],
+    ['image/pjpeg', 'image/jpeg'],
+    [' Image/JPEG ; name="a.jpg"', 'image/jpeg'],
+    ['IMAGE/X-PNG', 'image/png'],
+    ['image/x-ms-bmp', 'image/bmp'],
+    ['image/svg', 'image/svg+xml'],
+    ['image/x-icon', 'image/vnd.microsoft.icon'],
+  ] as const)('the type %s, in all places', (alias, contentType) => {
+    const content = base64Of(contentType);
+    const inline = { cid: 'image1', contentType: alias, content };
+    expect(parsed({ html: referring, inlineImages: [inline] }).inlineImages).toMatchObject([{ contentType }]);
+    const attachment = { filename: 'a.jpg', contentType: alias, content };
+    expect(parsed({ attachments: [attachment] }).attachments).toMatchObject([{ contentType: contentType }]);
+    const uri = `data:${alias.replace(/"/g, '').trim()};base64,${content}`;
+    expect(parsed({ html: `<img src="${uri}">` }).inlineImages).toMatchObject([{ contentType }]);
+  });
+
+  test('the name of a file is its filename, wherever it stands', () => {
+    const typed = (contentType: string) => ({ ...base, attachments: [{ ...file, contentType }] });
+    expect(parsed(typed('application/pdf; name="a.pdf"; x=y')).attachments).toMatchObject([
+      { contentType: 'application/pdf; x=y' },
+    ]);
+    expect(errorsOf(typed('application/pdf; name="b.pdf"'))).toEqual([
+      ['/attachments/0/contentType', expect.stringMatching(/"filename"/)],
+    ]);
+  });
+});
+
+describe('the return path and the message id', () => {
+  test.each([
+    ['bounces@ifaxin.com', 'bounces@ifaxin.com'],
+    ['<bounces@IFAXIN.com>', 'bounces@ifaxin.com'],
+    [' \u200bbounces+17@bücher.example\n', 'bounces+17@xn--bcher-kva.example'],
+  ])('returnPath %j', (returnPath, expected) => {
+    expect(parsed({ returnPath }).returnPath).toBe(expected);
+  });
+
+  test.each<[unknown, RegExp]>([
+    ['', /Write one address/],
+    ['<>', /Write one address/],
+    ['Ben <ben@ifaxin.com>', /without a name/],
+    ['a@ifaxin.com, b@ifaxin.com', /one address/],
+    [{ address: 'ben@ifaxin.com' }, /must be a string/],
+    ['ben@ifaxin.com\r\nBcc: x@ifaxin.com', /control/],
+  ])('not the returnPath %j', (returnPath, problem) => {
+    expect(errorsOf({ ...base, returnPath })).toEqual([['/returnPath', expect.stringMatching(problem)]]);
+  });
+
+  test.each([
+    ['<order-17@ifaxin.com>', '<order-17@ifaxin.com>'],
+    [' order-17@ifaxin.com ', '<order-17@ifaxin.com>'],
+    ["a.b!#$%&'*+-/=?^_`{|}~@[192.0.2.1]", "<a.b!#$%&'*+-/=?^_`{|}~@[192.0.2.1]>"],
+    [`<${'a'.repeat(450)}@${'b'.repeat(440)}>`, `<${'a'.repeat(450)}@${'b'.repeat(440)}>`],
+  ])('messageId %j', (messageId, expected) => {
+    expect(parsed({ messageId }).messageId).toBe(expected);
+  });
+
+  test.each([
+    '',
+    'order-17',
+    '<order-17>',
+    '<order-17@ifaxin.com',
+    'order-17@ifaxin.com>',
+    '<a@b> <c@d>',
+    '<a..b@ifaxin.com>',
+    '<a b@ifaxin.com>',
+    '<"a b"@ifaxin.com>',
+    '<é@ifaxin.com>',
+    '<a@ifaxin.com>\r\nBcc: b@ifaxin.com',
+    '<a@if\r\naxin.com>',
+    '<a@[192.0.2.1>',
+    `<${'a'.repeat(900)}@b>`,
+  ])('not the messageId %j', (messageId) => {
+    expect(errorsOf({ ...base, messageId })).toEqual([['/messageId', expect.stringMatching(/message id/)]]);
+  });
+});
+
+describe('an attachment with a Content-ID', () => {
+  const attached = { filename: 'logo.png', contentType: 'image/png', content: png, cid: 'logo' };
+
+  test('may be referred to, or not', () => {
+    expect(parsed({ attachments: [attached] }).attachments).toEqual([attached]);
+    expect(parsed({ html: '<p>', attachments: [attached] }).attachments).toEqual([attached]);
+    const { attachments, warnings } = parsed({ html: '<img src="cid:logo">', attachments: [attached] });
+    expect(attachments).toEqual([attached]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('is held to what an inline image is, where the HTML shows it', () => {
+    const shown = (part: Json) => ({
+      ...base,
+      html: '<img src="cid:logo">',
+      attachments: [{ ...attached, ...part }],
+    });
+    expect(errorsOf(shown({ contentType: 'image/tiff' }))).toEqual([
+      ['/attachments/0/contentType', expect.stringMatching(/Use one of|use one of/)],
+    ]);
+    expect(errorsOf(shown({ content: gif }))).toEqual([
+      ['/attachments/0/content', expect.stringMatching(/are image\/gif/)],
+    ]);
+    expect(
+      parsed(shown({ contentType: 'image/svg+xml', content: base64Of('image/svg+xml') })).warnings,
+    ).toEqual([{ pointer: '/attachments/0', message: expect.stringMatching(/Gmail and Outlook/) }]);
+    expect(errorsOf({ ...base, attachments: [{ ...attached, contentType: 'image/tiff' }] })).toEqual([]);
+    expect(errorsOf({ ...base, html: '<a href="cid:doc">', attachments: [{ ...file, cid: 'doc' }] })).toEqual(
+      [],
+    );
+  });
+
+  test('has one of its own', () => {
+    expect(
+      errorsOf({
+        ...base,
+        html: referring,
+        inlineImages: [image],
+        attachments: [
+          { ...file, cid: 'image1' },
+          { ...file, cid: 'a' },
+          { ...file, cid: 'a' },
+        ],
+      }),
+    ).toEqual([
+      ['/attachments/0/cid', expect.stringMatching(/taken/)],
+      ['/attachments/2/cid', expect.stringMatching(/taken/)],
+    ]);
+  });
+
+  test.each(['', '<a>', 'a b', 'a\r\nb', 'é', 'a'.repeat(201)])('not %j', (cid) => {
+    expect(errorsOf({ ...base, attachments: [{ ...file, cid }] })).toEqual([
+      ['/attachments/0/cid', expect.stringMatching(/Content-ID/)],
+    ]);
+  });
+});
+
 describe('refused', () => {
   test.each<[string, unknown, string, RegExp]>([
     ['no object', null, '', /JSON object/],
@@ -132,20 +342,8 @@ describe('refused', () => {
     ['empty bodies', { ...base, text: '', html: '' }, '/text', /Add text or html/],
     ['only empty lists of recipients', { ...base, to: [], cc: [], bcc: [] }, '/to', /Add a recipient/],
     ['a blank subject', { ...base, subject: ' ' }, '/subject', /blank/],
-    ['null for nothing', { ...base, cc: null }, '/cc', /Leave this field out/],
-    ['null for no HTML', { ...base, html: null }, '/html', /Leave this field out/],
-    ['null for no text', { ...base, text: null }, '/text', /Leave this field out/],
-    ['null for no label', { ...base, label: null }, '/label', /Leave this field out/],
-    ['null for no headers', { ...base, headers: null }, '/headers', /Leave this field out/],
-    ['null for no attachments', { ...base, attachments: null }, '/attachments', /Leave this field out/],
-    ['null for no images', { ...base, inlineImages: null }, '/inlineImages', /Leave this field out/],
-    [
-      'null for no name',
-      { ...base, to: { name: null, address: 'b@ifaxin.com' } },
-      '/to/name',
-      /Leave this field out/,
-    ],
-    ['null for a required field', { ...base, subject: null }, '/subject', /as a string/],
+    ['null for a required field', { ...base, subject: null }, '/subject', /must be a string/],
+    ['null in a list', { ...base, to: ['ben@ifaxin.com', null] }, '/to/1', /Use a mailbox/],
     ['an unknown field', { ...base, 'a/b~c': 1 }, '/a~1b~0c', /Remove this field.*from, to/],
     [
       'an unknown field of an address',
@@ -173,16 +371,16 @@ describe('refused', () => {
     ],
     ['constructor', { ...base, constructor: 1 }, '/constructor', /Remove this field/],
 
-    ['two senders', { ...base, from: ['a@ifaxin.com', 'b@ifaxin.com'] }, '/from', /Give a mailbox/],
-    ['a number for an address', { ...base, to: [1] }, '/to/0', /Give a mailbox/],
+    ['two senders', { ...base, from: ['a@ifaxin.com', 'b@ifaxin.com'] }, '/from', /Use a mailbox/],
+    ['a number for an address', { ...base, to: [1] }, '/to/0', /Use a mailbox/],
     ['an address object without address', { ...base, to: [{ name: 'Ben' }] }, '/to/0/address', /required/],
     [
       'a name that is no string',
       { ...base, to: { name: 1, address: 'b@ifaxin.com' } },
       '/to/name',
-      /as a string/,
+      /must be a string/,
     ],
-    ['a bad address', { ...base, to: ['ben@ifaxin.com', 'ben'] }, '/to/1', /Give one address/],
+    ['a bad address', { ...base, to: ['ben@ifaxin.com', 'ben'] }, '/to/1', /Write one address/],
     [
       'a bad address in an object',
       { ...base, bcc: [{ address: '张@ifaxin.com' }] },
@@ -220,10 +418,10 @@ describe('refused', () => {
       '/subject',
       /plain Unicode/,
     ],
-    ['a subject of 999 characters', { ...base, subject: 'a '.repeat(500) }, '/subject', /998/],
+    ['a subject of 65537 characters', { ...base, subject: `${'a '.repeat(32_768)}a` }, '/subject', /65536/],
     ['a subject that cannot be folded', { ...base, subject: 'a'.repeat(900) }, '/subject', /899/],
     ['a subject of spaces', { ...base, subject: `a${' '.repeat(60)}b` }, '/subject', /59 spaces/],
-    ['a subject that is no string', { ...base, subject: 5 }, '/subject', /as a string/],
+    ['a subject that is no string', { ...base, subject: 5 }, '/subject', /must be a string/],
     ['NUL in the text', { ...base, text: 'a\0' }, '/text', /NUL/],
     ['NUL in the html', { ...base, html: '<p>\0' }, '/html', /NUL/],
     ['a lone surrogate in the text', { ...base, text: '\udfff' }, '/text', /surrogate/],
@@ -250,7 +448,7 @@ describe('refused', () => {
       'an inline image that is no object',
       { ...base, html: '<p>', inlineImages: ['x'] },
       '/inlineImages/0',
-      /Give an inline image/,
+      /Use an inline image/,
     ],
     [
       'an inline image that is a list',
@@ -277,16 +475,16 @@ describe('refused', () => {
       /are image\/gif, not image\/png/,
     ],
     [
-      'an image type that is none of the five',
-      { ...base, html: referring, inlineImages: [{ ...image, contentType: 'image/svg+xml' }] },
+      'an image type that clients do not show',
+      { ...base, html: referring, inlineImages: [{ ...image, contentType: 'image/tiff' }] },
       '/inlineImages/0/contentType',
       /Use one of image\/png/,
     ],
     [
       'an image that is not base64',
-      { ...base, html: referring, inlineImages: [{ ...image, content: `${png}\n` }] },
+      { ...base, html: referring, inlineImages: [{ ...image, content: `${png}*` }] },
       '/inlineImages/0/content',
-      /white space/,
+      /base64/,
     ],
     [
       'angle brackets around a cid',
@@ -348,31 +546,6 @@ describe('refused', () => {
     ],
 
     [
-      'an SVG in a data URI',
-      { ...base, html: '<img src="data:image/svg+xml;base64,PHN2Zy8+">' },
-      '/html',
-      /Use one of image\/png/,
-    ],
-    ['text in a data URI', { ...base, html: '<img src="data:,hello">' }, '/html', /Use one of image\/png/],
-    [
-      'a data URI without base64',
-      { ...base, html: '<img src="data:image/png,%89PNG">' },
-      '/html',
-      /in base64/,
-    ],
-    [
-      'bad base64 in a data URI',
-      { ...base, html: '<img src="data:image/png;base64,AAA">' },
-      '/html',
-      /multiple of 4/,
-    ],
-    [
-      'wrong bytes in a data URI',
-      { ...base, html: `<img src="data:image/png;base64,${gif}">` },
-      '/html',
-      /are image\/gif/,
-    ],
-    [
       'too many pictures in data URIs',
       {
         ...base,
@@ -391,7 +564,7 @@ describe('refused', () => {
       'an attachment without a name',
       { ...base, attachments: [{ ...file, filename: undefined }] },
       '/attachments/0/filename',
-      /as a string/,
+      /must be a string/,
     ],
     [
       'an empty file name',
@@ -445,19 +618,19 @@ describe('refused', () => {
       'no content type',
       { ...base, attachments: [{ ...file, contentType: 'pdf' }] },
       '/attachments/0/contentType',
-      /like "application\/pdf"/,
+      /such as "application\/pdf"/,
     ],
     [
       'a line break in a content type',
       { ...base, attachments: [{ ...file, contentType: 'text/plain\r\nX: y' }] },
       '/attachments/0/contentType',
-      /like "application\/pdf"/,
+      /such as "application\/pdf"/,
     ],
     [
       'a content type beyond ASCII',
       { ...base, attachments: [{ ...file, contentType: 'text/plain; name="é"' }] },
       '/attachments/0/contentType',
-      /like "application\/pdf"/,
+      /such as "application\/pdf"/,
     ],
     [
       'a multipart',
@@ -473,20 +646,25 @@ describe('refused', () => {
     ],
     [
       'an attachment that is not base64',
-      { ...base, attachments: [file, { ...file, content: 'AAA' }] },
+      { ...base, attachments: [file, { ...file, content: 'A' }] },
       '/attachments/1/content',
-      /multiple of 4/,
+      /cut off/,
     ],
     ['101 attachments', { ...base, attachments: many(101, () => file) }, '/attachments', /at most 100/],
 
-    ['headers that are no object', { ...base, headers: 'X: y' }, '/headers', /object of strings/],
-    ['a list of headers', { ...base, headers: ['X: y'] }, '/headers', /object of strings/],
-    ['a header value that is no string', { ...base, headers: { 'X-A': 1 } }, '/headers/X-A', /as a string/],
+    ['headers that are no object', { ...base, headers: 'X: y' }, '/headers', /object/],
+    ['a list of headers', { ...base, headers: ['X: y'] }, '/headers', /object/],
+    [
+      'a header value that is no string',
+      { ...base, headers: { 'X-A': 1 } },
+      '/headers/X-A',
+      /must be a string/,
+    ],
     [
       'a value that is no string under an odd name',
       { ...base, headers: { constructor: 1 } },
       '/headers/constructor',
-      /as a string/,
+      /must be a string/,
     ],
     [
       '51 headers',
@@ -494,7 +672,7 @@ describe('refused', () => {
       '/headers',
       /at most 50/,
     ],
-    ['a blank header', { ...base, headers: { 'X-A': ' ' } }, '/headers/X-A', /Give the header a value/],
+    ['a blank header', { ...base, headers: { 'X-A': ' ' } }, '/headers/X-A', /it is blank/],
     ['a header name with a space', { ...base, headers: { 'X A': 'x' } }, '/headers/X A', /printable ASCII/],
     ['a header name with a colon', { ...base, headers: { 'X:A': 'x' } }, '/headers/X:A', /printable ASCII/],
     [
@@ -519,9 +697,9 @@ describe('refused', () => {
     ['a tab in a header value', { ...base, headers: { 'X-A': 'a\tb' } }, '/headers/X-A', /control/],
     [
       'a header value of 999 characters',
-      { ...base, headers: { 'X-A': 'a '.repeat(500) } },
+      { ...base, headers: { 'X-A': `${'a '.repeat(32_768)}a` } },
       '/headers/X-A',
-      /998/,
+      /65536/,
     ],
     [
       'a header value that cannot be folded',
@@ -551,26 +729,34 @@ describe('refused', () => {
   });
 
   test.each([
-    'From',
-    'to',
-    'CC',
-    'Bcc',
-    'Subject',
     'Date',
-    'Message-ID',
-    'message-id',
     'MIME-Version',
     'Content-Type',
     'content-transfer-encoding',
+    'Content-Language-X',
     'Content-',
     'Sender',
-    'Return-Path',
     'Received',
     'DKIM-Signature',
     'Resent-To',
   ])('the header %s, which the gateway makes', (name) => {
     expect(errorsOf({ ...base, headers: { [name]: 'x' } })).toEqual([
       [`/headers/${name}`, expect.stringMatching(/the gateway makes it/)],
+    ]);
+  });
+
+  test.each([
+    ['From', 'from'],
+    ['to', 'to'],
+    ['CC', 'cc'],
+    ['Bcc', 'bcc'],
+    ['Subject', 'subject'],
+    ['Message-ID', 'messageId'],
+    ['message-id', 'messageId'],
+    ['Return-Path', 'returnPath'],
+  ])('the header %s, which has a field', (name, field) => {
+    expect(errorsOf({ ...base, headers: { [name]: 'x' } })).toEqual([
+      [`/headers/${name}`, `Use the field "${field}" for this header.`],
     ]);
   });
 
@@ -619,7 +805,7 @@ describe('refused', () => {
   });
 
   test('and no more than 100 errors, however long the lists', () => {
-    const everywhere = many(500_000, () => 'nobody');
+    const everywhere = many(200_000, () => 'nobody');
     const errors = errorsOf({ ...base, to: everywhere, cc: everywhere, attachments: everywhere });
     expect(errors).toHaveLength(100);
     expect(errorsOf(Object.fromEntries(many(500, (i) => [`field${i}`, i])))).toHaveLength(100);
@@ -629,163 +815,88 @@ describe('refused', () => {
     const references = (count: number) => many(count, (i) => `<img src=cid:i${i}>`).join('');
     expect(errorsOf({ ...base, html: references(100) })).toHaveLength(100);
     for (const html of [
-      references(1_000_000),
-      `<img srcset="${many(500_000, (i) => `cid:i${i} 1x`).join(', ')}">`,
-      many(500_000, (i) => `url(cid:i${i})`).join(''),
+      references(200_000),
+      `<img srcset="${many(200_000, (i) => `cid:i${i} 1x`).join(', ')}">`,
+      `<style>${many(200_000, (i) => `url(cid:i${i})`).join('')}</style>`,
     ]) {
       expect(errorsOf({ ...base, html })).toEqual([['/html', expect.stringMatching(/at most 100/)]]);
     }
   });
-
-  test('the full parser reads so much of a message, and no more', () => {
-    const hostile = many(100, () => 'a"b" '.repeat(63).trim());
-    const errors = errorsOf({ ...base, to: hostile, cc: hostile, bcc: hostile });
-    expect(errors.filter(([, message]) => !message.includes('"name": "Ben"'))).toHaveLength(10);
-    const comments = many(100, (i) => `Ben (no. ${i}) <ben@ifaxin.com>`);
-    expect(errorsOf({ ...base, to: comments })).toEqual([]);
-    const common = many(100, (i) => ` "Ben \\"${i}\\"" <${'ben'.repeat(10)}@ifaxin.com>`);
-    expect(errorsOf({ ...base, to: common, cc: common, bcc: common })).toEqual([]);
-  });
 });
 
-describe('references in the HTML', () => {
-  test.each([
-    '<img src="cid:image1">',
-    "<img src='cid:image1'>",
-    '<img src=cid:image1>',
-    '<img src=cid:image1/>'.replace('/>', ' />'),
-    '<IMG SRC="CID:image1">',
-    '<img\n  alt="a > b"\n  src = "cid:image1"\n>',
-    '<img alt=">" src="cid:image1">',
-    '<img src=" cid:image1 ">',
-    '<img src="cid:%69mage1">',
-    '<img srcset="https://ifaxin.com/a.png 1x, cid:image1 2x">',
-    '<table background="cid:image1">',
-    '<td style="background: url(cid:image1)">',
-    '<td style="background: url(\'cid:image1\') no-repeat">',
-    '<td style="background: url(&quot;cid:image1&quot;)">',
-    '<style>p { background: URL( "cid:image1" ) }</style>',
-    '<!--[if mso]><v:fill src="cid:image1"/><![endif]-->',
-    '<a href="cid:image1">see</a>',
-  ])('%s', (html) => {
-    expect(errorsOf({ ...base, html, inlineImages: [image] })).toEqual([]);
-  });
-
-  test('decode before they are compared', () => {
-    const at = { ...image, cid: 'logo@ifaxin.com' };
-    expect(errorsOf({ ...base, html: '<img src="cid:logo%40ifaxin.com">', inlineImages: [at] })).toEqual([]);
-    expect(errorsOf({ ...base, html: '<img src="cid:a&amp;b%zz">' })).toEqual([
-      ['/html', expect.stringContaining('"cid:a&b%zz"')],
-    ]);
-  });
-
-  test.each([
-    '<p>Citric acid: x, cid:y</p>',
-    '<p title="acid:x">',
-    '<p title="cid: what is it?">',
-    '<p>a = cid:x</p>',
-    '<a href="https://ifaxin.com/?cid:x">',
-    '<a href="https://ifaxin.com/?u=cid:x">',
-    '<td style="background: url(https://ifaxin.com/cid:x)">',
-  ])('are not found in %s', (html) => {
-    expect(errorsOf({ ...base, html })).toEqual([]);
-  });
-});
-
-describe('pictures in data URIs', () => {
-  const uri = `data:image/png;base64,${png}`;
-
-  test.each([
-    `<img src="${uri}">`,
-    `<img src='${uri}'>`,
-    `<img src=${uri}>`,
-    `<IMG ALT="x > y" WIDTH=1 SRC="${uri.replace('data:image/png;base64', 'DATA:Image/PNG;BASE64')}">`,
-    `<img src="data:image/png;charset=utf-8;base64,${png}">`,
-    `<img src="data:image/png;base64,${png.replaceAll('+', '%2B').replaceAll('=', '%3d')}">`,
-    `<img src="\n data:image/png;base64,${png.slice(0, 20)}\r\n${png.slice(20)}\n">`,
-  ])('become inline images: %s', (tag) => {
-    const { html, embedded, inlineImages } = parsed({ html: `<p>${tag}</p>` });
-    expect(html).toMatch(/^<p><img.* src=["']?cid:embedded-1["']?><\/p>$/is);
-    expect(html).not.toMatch(/data:/i);
-    expect(embedded).toBe(1);
-    expect(inlineImages).toEqual([
-      { cid: 'embedded-1', contentType: 'image/png', content: PICTURES['image/png'], filename: null },
-    ]);
-  });
-
-  test('once each, however often they stand there', () => {
-    const { html, embedded, inlineImages } = parsed({
-      html: `<img src="${uri}"><img src="data:image/gif;base64,${gif}"><img src='${uri}'>`,
-    });
-    expect(html).toBe(`<img src="cid:embedded-1"><img src="cid:embedded-2"><img src='cid:embedded-1'>`);
-    expect(embedded).toBe(2);
-    expect(inlineImages.map(({ contentType }) => contentType)).toEqual(['image/png', 'image/gif']);
-  });
-
-  test('image/jpg is a JPEG', () => {
-    const { inlineImages } = parsed({ html: `<img src="data:image/jpg;base64,${base64Of('image/jpeg')}">` });
-    expect(inlineImages.map(({ contentType }) => contentType)).toEqual(['image/jpeg']);
-  });
-
-  test('get an id that nobody has', () => {
-    const { html, inlineImages } = parsed({
-      html: `<img src="cid:embedded-1"><img src="${uri}">`,
-      inlineImages: [{ ...image, cid: 'embedded-1' }],
-    });
-    expect(html).toBe('<img src="cid:embedded-1"><img src="cid:embedded-1-">');
-    expect(inlineImages.map(({ cid }) => cid)).toEqual(['embedded-1', 'embedded-1-']);
-  });
-
-  test('do not stand in for a missing image', () => {
-    expect(errorsOf({ ...base, html: `<img src="cid:embedded-1"><img src="${uri}">` })).toEqual([
-      ['/html', expect.stringMatching(/Add the inline image for "cid:embedded-1"/)],
-    ]);
-  });
-
-  test('elsewhere stay as they are', () => {
-    const html = `<td style="background: url(${uri})"><a href="data:text/plain,x"><p>data:x</p>`;
-    expect(parsed({ html })).toMatchObject({ html, embedded: 0 });
-  });
-});
-
-describe('text of megabytes ends', () => {
-  const pieces = [
-    'a',
-    ' ',
-    '<a',
-    '&quot',
-    '&quot;',
-    'url(cid:',
-    'cid:',
-    ',',
-    ';',
-    '=',
-    '/',
-    '"',
-    '%',
-    '\n',
-    'é',
+describe('what is wrong is bounded before it is looked at', () => {
+  const million = (value: unknown) => many(200_000, () => value);
+  const keys = () => Object.fromEntries(many(30_000, (i) => [`k${i}`, 1]));
+  const longKey = { ['k'.repeat(2_000_000)]: 1 };
+  const fields = [
+    ...['from', 'to', 'cc', 'bcc', 'replyTo', 'subject', 'text', 'html', 'label', 'returnPath', 'messageId'],
+    ...['calendar', 'inlineImages', 'attachments', 'headers', 'nothing'],
   ];
-  const heads = [
-    'url(',
-    'url(cid:',
-    '<',
-    '<a ',
-    '<a b =',
-    '<a b="cid:',
-    '<img src="data:',
-    '<img src="data:image/png;base64,',
-    '<img srcset="cid:',
+  const values: [string, () => unknown][] = [
+    ['a long list of numbers', () => million(1)],
+    ['a long list of strings', () => million('x')],
+    ['a long list of lists', () => million([])],
+    ['a long list of objects', () => million({})],
+    ['a list in a list', () => [million(1)]],
+    ['an object of many keys', keys],
+    ['many objects of many keys', () => many(3, () => keys())],
+    ['a key of megabytes', () => longKey],
+    ['a list of keys of megabytes', () => [longKey]],
+    ['text of megabytes', () => '\ud800<"'.repeat(200_000)],
   ];
-  test.each(heads)('as HTML: %s', (head) => {
-    for (const piece of pieces) {
-      for (const tail of ['', '">'])
-        parseMessage({ ...base, html: head + piece.repeat(15_000_000 / piece.length) + tail });
+  test.each(values)('%s', (_, make) => {
+    const value = make();
+    for (const field of fields) {
+      const input = { ...base, [field]: value };
+      const errors = errorsOf(input);
+      expect(errors.length, field).toBeGreaterThan(0);
+      expect(errors.length, field).toBeLessThanOrEqual(100);
+      expect(JSON.stringify(errors).length, field).toBeLessThan(60_000);
+      for (const [pointer] of errors) expect(pointerResolves(input, pointer), pointer).toBe(true);
     }
+  });
+
+  test.each<[string, (value: unknown) => unknown]>([
+    ['a recipient', (value) => ({ to: [{ name: value, address: value }] })],
+    [
+      'an inline image',
+      (value) => ({
+        html: referring,
+        inlineImages: [{ ...image, cid: value, contentType: value, content: value, filename: value }],
+      }),
+    ],
+    [
+      'an attachment',
+      (value) => ({ attachments: [{ filename: value, contentType: value, content: value, cid: value }] }),
+    ],
+    ['a calendar', (value) => ({ calendar: { method: value, content: value } })],
+    [
+      'a header',
+      (value) => ({
+        headers: { 'X-A': value, References: value, 'List-Unsubscribe': value, constructor: value },
+      }),
+    ],
+  ])('inside %s', (_, fieldsOf) => {
+    for (const [name, make] of values) {
+      const input = { ...base, ...(fieldsOf(make()) as Json) };
+      const errors = errorsOf(input);
+      expect(errors.length, name).toBeGreaterThan(0);
+      expect(JSON.stringify(errors).length, name).toBeLessThan(60_000);
+      for (const [pointer] of errors) expect(pointerResolves(input, pointer), pointer).toBe(true);
+    }
+  });
+
+  test('an object of many keys keeps the errors about those that count', () => {
+    expect(errorsOf(keys()).slice(0, 1)).toEqual([['/from', 'This field is required.']]);
+    expect(errorsOf({ ...base, to: 'nobody', ...keys() })).toHaveLength(100);
   });
 
   test.each<[string, (text: string) => Json]>([
     ['a header', (text) => ({ headers: { 'X-A': text, [text]: 'x' } })],
+    [
+      'a structured header',
+      (text) => ({ headers: { References: text, 'List-Id': text, 'Errors-To': text } }),
+    ],
     ['a mailbox', (text) => ({ to: text, cc: [text], replyTo: { name: text, address: text } })],
     ['the subject', (text) => ({ subject: text })],
     ['an attachment', (text) => ({ attachments: [{ filename: text, contentType: text, content: text }] })],
@@ -793,25 +904,32 @@ describe('text of megabytes ends', () => {
       'an inline image',
       (text) => ({ html: referring, inlineImages: [{ cid: text, contentType: text, content: text }] }),
     ],
-  ])('as %s', (_, fields) => {
-    for (const piece of [...pieces, `${'a'.repeat(899)} `, '=?', '=?a?q?', 'a.', '-to']) {
-      expect(errorsOf({ ...base, ...fields(piece.repeat(15_000_000 / piece.length)) })).not.toEqual([]);
+    ['a calendar', (text) => ({ calendar: { method: 'REQUEST', content: `BEGIN:VCALENDAR\n${text}` } })],
+  ])('text of megabytes as %s', (_, fieldsOf) => {
+    const pieces = [
+      'a',
+      ' ',
+      '<',
+      ',',
+      ';',
+      '=',
+      '/',
+      '"',
+      '(',
+      '%',
+      '\n',
+      '\n ',
+      'é',
+      'a:',
+      'A ',
+      'AAAA ',
+      'a@b.c ',
+    ];
+    for (const piece of [...pieces, `${'a'.repeat(899)} `, '=?', '=?a?q?', 'a.', '-to', '<a@b> ', '\\']) {
+      const errors = errorsOf({ ...base, ...fieldsOf(piece.repeat(300_000 / piece.length)) });
+      expect(errors).not.toEqual([]);
+      expect(JSON.stringify(errors).length).toBeLessThan(5000);
     }
-  });
-});
-
-describe('HTML of megabytes ends in time', () => {
-  test.each([
-    ['opened tags', '<a'],
-    ['opened attributes', '<a b="'],
-    ['opened single quotes', "<a b='"],
-    ['equal signs', '<a ='],
-    ['white space', '<a                '],
-    ['CSS', 'url(  '],
-    ['references', '<img src=cid:'],
-    ['data URIs', '<img src=data:'],
-  ])('%s', (_, piece) => {
-    parseMessage({ ...base, html: `cid:${piece.repeat(2_000_000 / piece.length)}` });
   });
 });
 
@@ -892,7 +1010,7 @@ describe('whatever comes', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...Object.keys(whole)),
-        fc.constantFrom(null, true, [[]], -1, 0.5),
+        fc.constantFrom(true, [[]], -1, 0.5),
         (field, bad) => {
           const errors = errorsOf({ ...whole, [field]: bad });
           expect(
@@ -905,12 +1023,28 @@ describe('whatever comes', () => {
 });
 
 test('the API description comes from the schema, and its example is a message', () => {
-  const description = toJsonSchema(MessageSchema, { typeMode: 'input', errorMode: 'throw' });
+  const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+  const components = toJsonSchemaDefs(MESSAGE_COMPONENTS, {
+    typeMode: 'input',
+    errorMode: 'throw',
+    overrideRef: ({ referenceId }) => ref(referenceId).$ref,
+  });
+  const description = components.Message;
+  const orNull = (schema: object) => ({ anyOf: [schema, { type: 'null' }] });
+  const several = (max: number) =>
+    orNull({ anyOf: [ref('Mailbox'), { type: 'array', items: ref('Mailbox'), maxItems: max }] });
   expect(description).toMatchObject({
     type: 'object',
     required: ['from', 'subject'],
     additionalProperties: false,
-    properties: { inlineImages: { maxItems: 100 } },
+    properties: {
+      from: ref('Mailbox'),
+      to: several(100),
+      replyTo: several(3),
+      calendar: orNull(ref('Calendar')),
+      inlineImages: orNull({ type: 'array', items: ref('InlineImage'), maxItems: 100 }),
+      attachments: orNull({ type: 'array', items: ref('Attachment'), maxItems: 100 }),
+    },
   });
   expect(description.examples).toHaveLength(1);
   for (const example of description.examples ?? []) expect(errorsOf(example)).toEqual([]);

@@ -74,6 +74,7 @@ describe('GET /metrics', () => {
       'postern_quota_calls_total{api_user="ifaxin",result="drawn"}': 3,
       'postern_quota_calls_total{api_user="ifaxin",result="refused"}': 1,
       'postern_quota_calls_total{api_user="other",result="drawn"}': 1,
+      postern_upstream_waiting: 0,
       'postern_quota_limit{api_user="ifaxin"}': 3,
       'postern_quota_remaining{api_user="ifaxin"}': 0,
       'postern_step_duration_seconds_count{step="send"}': 5,
@@ -81,6 +82,9 @@ describe('GET /metrics', () => {
       'postern_step_duration_seconds_bucket{step="total",le="+Inf"}': 6,
     });
     expect(found['postern_message_bytes_total{door="http"}']).toBeGreaterThan(1000);
+    // With the label, and by the caller's own key without and with it.
+    expect(found.postern_upstream_logins_total).toBe(3);
+    expect(found.postern_upstream_idle).toBe(3);
     expect(found.process_resident_memory_bytes).toBeGreaterThan(10_000_000);
     expect(found.nodejs_eventloop_lag_p99_seconds).toBeGreaterThanOrEqual(0);
     expect(Object.keys(found).join()).not.toMatch(/stranger|@/);

@@ -6,7 +6,7 @@ describe('Node', () => {
   gatewayContract({
     async start(settings) {
       const lines: string[] = [];
-      const postern = await start({ ...settings, PORT: '0' }, (line) => lines.push(line));
+      const postern = await start({ OUTBOX: ':memory:', ...settings, PORT: '0' }, (line) => lines.push(line));
       return {
         url: `http://127.0.0.1:${postern.port}`,
         output: () => lines.join('\n'),

@@ -89,7 +89,7 @@ describe('readiness', () => {
       GATEWAY_TOKENS: '',
       BASIC_AUTH: 'on',
     });
-    expect(await probe(postern)).toEqual({ status: 200, parts: { upstream: null } });
+    expect(await probe(postern)).toEqual({ status: 200, parts: { upstream: null, outbox: null } });
   });
 
   it('asks for every account', async () => {

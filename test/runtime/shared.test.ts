@@ -57,6 +57,7 @@ describeWithRedis('two processes on one Redis', () => {
         SMTP_PORTS: String(upstream.port),
         PORT: '0',
         SMTP_DOOR_PORT: '0',
+        OUTBOX: ':memory:',
         ...certificateFiles,
         UPSTASH_REDIS_REST_URL: bridge.url,
         UPSTASH_REDIS_REST_TOKEN: bridge.token,

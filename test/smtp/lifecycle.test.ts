@@ -13,6 +13,7 @@ const ACCOUNT = {
   SENDCLOUD_API_KEY: 'the-key',
   GATEWAY_TOKENS: TOKEN,
   PORT: '0',
+  OUTBOX: ':memory:',
 };
 
 /** What `start` says is wrong with these settings; it must not come to opening anything. */

@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import type { Idempotency } from '../../src/idempotency.ts';
+import type { Outbox } from '../../src/outbox.ts';
 import type { Quota } from '../../src/quota.ts';
 import { StoreUnavailable } from '../../src/store.ts';
+import type { SqlOutboxOptions } from '../../src/stores/outbox-sql.ts';
 import { CONTRACT_WINDOW } from '../contract/quota.ts';
 import { ROOT } from './child.ts';
 import type { ObjectAnswer, ObjectCall } from './objects-worker.ts';
+import { pack, unpack } from './pack.ts';
 import { bundleWorker, type RunningWorker, startWorker } from './worker.ts';
 
 /** A store of a run of its own, on a clock that stands still until it is moved. */
@@ -37,8 +40,8 @@ export function useObjects() {
   });
 
   async function call(call: ObjectCall): Promise<unknown> {
-    const response = await fetch(worker.url, { method: 'POST', body: JSON.stringify(call) });
-    const answered = (await response.json()) as ObjectAnswer;
+    const response = await fetch(worker.url, { method: 'POST', body: pack(call) });
+    const answered = unpack(await response.text()) as ObjectAnswer;
     if (!('error' in answered)) return answered.answer;
     const { name, message } = answered.error;
     if (name === 'StoreUnavailable') throw new StoreUnavailable(message);
@@ -67,6 +70,17 @@ export function useObjects() {
     /** @param startAt - what its clock shows at first; alarms go by the real one */
     quota: (startAt = Date.now()) => under<Quota>('quota', startAt),
     idempotency: (startAt = Date.now()) => under<Idempotency>('idempotency', startAt),
+    /** One object for all api_users; its clock is this process's. */
+    outbox(options: SqlOutboxOptions) {
+      const run = String(++runs);
+      const object = `outbox ${options.maxBytes} ${options.keepMs}`;
+      const ask = (method: string, ...args: readonly unknown[]) =>
+        call({ run, store: 'outbox', method, args: [object, ...args], now: Date.now() });
+      const methods = (_: Outbox, method: string | symbol) =>
+        // A promise that is resolved with it must not take it for another one.
+        method === 'then' ? undefined : (...args: unknown[]) => ask(String(method), ...args);
+      return { store: new Proxy({} as Outbox, { get: methods }), move: () => ask('move') };
+    },
   };
 }
 
@@ -87,7 +101,11 @@ class_name = "QuotaObject"
 name = "IDEMPOTENCY"
 class_name = "IdempotencyObject"
 
+[[durable_objects.bindings]]
+name = "OUTBOX"
+class_name = "OutboxObject"
+
 [[migrations]]
 tag = "v1"
-new_sqlite_classes = ["QuotaObject", "IdempotencyObject"]
+new_sqlite_classes = ["QuotaObject", "IdempotencyObject", "OutboxObject"]
 `;

@@ -12,8 +12,13 @@ declare module 'cloudflare:workers' {
 
   export interface DurableObjectState {
     readonly storage: {
-      readonly sql: { exec<Row>(query: string, ...values: number[]): Iterable<Row> };
+      readonly sql: {
+        exec<Row>(query: string, ...values: readonly (string | number | null | Uint8Array)[]): Iterable<Row>;
+      };
       readonly kv: { get<T>(key: string): T | undefined; put(key: string, value: unknown): void };
+      transactionSync<Result>(work: () => Result): Result;
+      /** Resolves when all that was written is on the disk. */
+      sync(): Promise<void>;
       deleteAll(): Promise<void>;
       setAlarm(time: number): Promise<void>;
       deleteAlarm(): Promise<void>;

@@ -32,6 +32,8 @@ export interface Runtime {
   readonly attachmentBytes: number;
   /** Wrong settings: Node does not start, the others answer 500. */
   readonly refusesToStart: boolean;
+  /** It keeps messages for later as it is started here. */
+  readonly keepsOutbox: boolean;
   /** The failure codes of cases where the runtime cannot tell what the others can. */
   readonly codes: Readonly<Record<string, FailureCode>>;
 }
@@ -445,6 +447,50 @@ export function gatewayContract(runtime: Runtime): void {
       expect(response.headers.get('Idempotent-Replayed')).toBe(tried === 0 ? null : 'true');
     }
     expect(upstream.taken).toHaveLength(1);
+  });
+
+  const later = { Prefer: 'respond-async' };
+
+  test.skipIf(!runtime.keepsOutbox)('a message for later: 202, kept, and sent once', async () => {
+    await using upstream = await meet(fault('data', 'close', { times: 1 }));
+    const as = nextUser();
+    const headers = { ...later, 'Idempotency-Key': 'order-3' };
+    const queued = await ask(gateway, { as, headers });
+    expect(queued.status).toBe(202);
+    const { id } = (await queued.json()) as { id: string };
+    expect(await (await ask(gateway, { as, headers })).json()).toMatchObject({ id });
+    const state = async () => (await ask(gateway, { as, path: `/v1/messages/${id}`, method: 'GET' })).json();
+    await expect.poll(state, { timeout: 20_000 }).toMatchObject({ state: 'accepted' });
+    expect(await state()).toMatchObject({
+      attempts: [{ code: 'upstream-unreachable' }],
+      receipt: { id, label: 31337, accepted: ['ben@ifaxin.com'] },
+    });
+    expect(upstream.taken).toHaveLength(1);
+    expect(upstream.logins.at(-1)).toMatchObject({ apiUser: as.apiUser, label: 31337, key: as.apiKey });
+    expect(await drawn(gateway, as)).toBe(2);
+  });
+
+  test.skipIf(!runtime.keepsOutbox)('a message for a time: kept to, listed, and cancelled', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+    const soon = await ask(gateway, { as, message: { ...MESSAGE, sendAt: at(1000) } });
+    const far = await ask(gateway, { as, message: { ...MESSAGE, sendAt: at(3_600_000) } });
+    expect([soon.status, far.status]).toEqual([202, 202]);
+    expect(upstream.taken).toEqual([]);
+    const { id } = (await far.json()) as { id: string };
+    const cancel = () => ask(gateway, { as, path: `/v1/messages/${id}`, method: 'DELETE' });
+    expect(await (await cancel()).json()).toMatchObject({ state: 'cancelled' });
+    expect(await (await cancel()).json()).toMatchObject({ code: 'not-cancellable' });
+    await expect.poll(() => upstream.taken.length, { timeout: 20_000 }).toBe(1);
+    const list = async (query: string) => {
+      const page = await ask(gateway, { as, path: `/v1/messages${query}`, method: 'GET' });
+      return ((await page.json()) as { messages: { state: string }[] }).messages.map(({ state }) => state);
+    };
+    await expect.poll(() => list('')).toEqual(['cancelled', 'accepted']);
+    expect(await list('?state=accepted&limit=1')).toEqual(['accepted']);
+    const other = await ask(gateway, { as: nextUser(), path: `/v1/messages/${id}`, method: 'GET' });
+    expect(other.status).toBe(404);
   });
 
   test('alive, ready, described; not ready without upstream', async () => {

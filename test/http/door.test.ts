@@ -183,7 +183,7 @@ describe.concurrent('the door', () => {
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect(await json(await fetch(`${postern.url}/readyz`))).toEqual({
       status: 'ready',
-      parts: { upstream: null, credentials: null },
+      parts: { upstream: null, credentials: null, outbox: null },
     });
   });
 });

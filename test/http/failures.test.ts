@@ -353,7 +353,19 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
         return second;
       },
     ],
-    'not-cancellable': [409, 'unknown', false, async () => expect.fail('the outbox is to be wired')],
+    'not-cancellable': [
+      409,
+      'unknown',
+      false,
+      async () => {
+        await using postern = await startPostern();
+        const sendAt = new Date(Date.now() + 3_600_000).toISOString();
+        const { id } = (await (await postern.send({ ...MESSAGE, sendAt })).json()) as { id: string };
+        const cancel = () => postern.request(`/v1/messages/${id}`, { method: 'DELETE' });
+        await cancel();
+        return await cancel();
+      },
+    ],
     'message-too-large': [
       413,
       'not-sent',
@@ -408,7 +420,15 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       async () => unconfigured(new ConfigError(['PORT: wrong']), () => {}).request('/v1/quota'),
     ],
     internal: [500, 'unknown', false, async () => (await bug()).response],
-    'outbox-off': [501, 'not-sent', false, asking('/v1/messages')],
+    'outbox-off': [
+      501,
+      'not-sent',
+      false,
+      async () => {
+        await using postern = await startPostern({ OUTBOX: 'off' });
+        return await postern.request('/v1/messages');
+      },
+    ],
     'upstream-credentials': [502, 'not-sent', false, sending({}, { accounts: { ifaxin: 'another-key' } })],
     'upstream-insecure': [502, 'not-sent', false, sending({}, INSECURE[0]?.upstream)],
     'upstream-unreachable': [502, 'not-sent', true, sending({}, fault('greeting', 'close'))],

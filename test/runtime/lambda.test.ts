@@ -8,6 +8,7 @@ describe('Lambda', () => {
     // An invocation takes 6 MB of JSON, and base64 is a third longer than the file.
     attachmentBytes: 4_000_000,
     refusesToStart: false,
+    keepsOutbox: false,
     codes: {},
   });
 });

@@ -15,6 +15,7 @@ describe('Node', () => {
     },
     attachmentBytes: 5_000_000,
     refusesToStart: true,
+    keepsOutbox: true,
     codes: {},
   });
 });

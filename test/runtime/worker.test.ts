@@ -20,6 +20,7 @@ describe('workerd', () => {
     start: (settings, ca) => startWorker(bundle, settings, ca),
     attachmentBytes: 5_000_000,
     refusesToStart: false,
+    keepsOutbox: true,
     codes: {
       // workerd says of a handshake only that it failed, so what may be a bad certificate counts as one.
       'closed at tls': 'upstream-insecure',

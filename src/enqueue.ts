@@ -91,11 +91,18 @@ export function createEnqueue(options: {
         });
       case 'put':
         wake(entry.apiUser);
-        // Not read back: from here on the message is safe, and a store that goes away must not say otherwise.
-        return { record: newRecord(entry), replayed: false };
+        return { record: (await readBack(entry)) ?? newRecord(entry), replayed: false };
       case 'known':
         return known(entry.apiUser, done.id);
     }
+  }
+
+  /** The message is safe: a store that goes away now must not say otherwise. */
+  function readBack({ apiUser, id }: NewEntry): Promise<OutboxRecord | null> {
+    return outbox.read(apiUser, id).catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return null;
+      throw error;
+    });
   }
 
   async function known(apiUser: string, id: string): Promise<Enqueued | Failure> {

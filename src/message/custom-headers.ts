@@ -171,23 +171,26 @@ function matchAt(pattern: RegExp, text: string, at: number): string | undefined 
  * in front of them.
  *
  * @param part turns what stands at an index into a part and its length in the value; null where it is none
+ * @returns null where something else stands there, or no part at all
  */
 function partsOf(
   value: string,
   part: (at: number) => { readonly text: string; readonly length: number } | null,
 ): string[] | null {
   const parts: string[] = [];
+  let front = '';
   let at = matchAt(WHITE_OR_SEPARATOR, value, 0)?.length ?? 0;
   while (at < value.length) {
     const comment = matchAt(COMMENT, value, at);
     const found = comment === undefined ? part(at) : { text: comment, length: comment.length };
     if (found === null) return null;
-    if (comment === undefined || parts.length === 0) parts.push(found.text);
-    else parts[parts.length - 1] += ` ${comment}`;
+    if (comment === undefined) parts.push(front + found.text);
+    else if (parts.length > 0) parts[parts.length - 1] += ` ${comment}`;
+    front = parts.length > 0 ? '' : `${front}${found.text} `;
     at += found.length;
     at += matchAt(WHITE_OR_SEPARATOR, value, at)?.length ?? 0;
   }
-  return parts;
+  return parts.length > 0 ? parts : null;
 }
 
 // In brackets whatever other senders write, since an answer has to repeat their id to the letter; without brackets
@@ -203,7 +206,7 @@ function messageIds(value: string): Checked {
     const bare = matchAt(BARE_ID, value, at);
     return bare === undefined ? null : { text: `<${bare}>`, length: bare.length };
   });
-  return ids === null || ids.length === 0
+  return ids === null
     ? {
         problem:
           'Use message ids in angle brackets with spaces between them, such as "<1@ifaxin.com> <2@ifaxin.com>".',
@@ -226,7 +229,7 @@ function urls(value: string): Checked {
     if (url === null || (bare !== undefined && /[,;](?:<|[a-z][a-z+.-]*:|.*@)/i.test(bare))) return null;
     return { text: `<${url}>`, length: (bracketed ?? bare ?? '').length };
   });
-  return found === null || found.length === 0 ? { problem: URLS } : { value: found.join(', ') };
+  return found === null ? { problem: URLS } : { value: found.join(', ') };
 }
 
 /** A URL that a mail client can open; an address alone is a mailto: URL. */

@@ -225,13 +225,17 @@ const forbidden = (name: string, detail: string): Failure =>
     errors: [{ pointer: `/headers/${name}`, message: 'not as the sender policy of this account has it' }],
   });
 
+/** Outside quotes and comments: then readers differ on which of them is the address. */
+const hasSeveralAts = (mailbox: string): boolean =>
+  mailbox.replace(/"(?:[^"\\]|\\.)*"|\([^()]*\)/g, '').split('@').length > 2;
+
 /** The addresses of a field that is a list of mailboxes; null where it is none, and where it has a group. */
 export function addressesIn(field: HeaderField): string[] | null {
   const list = splitList(field.value);
   if (list === null) return null;
   const addresses: string[] = [];
   for (const mailbox of list) {
-    const address = mailbox.length > MAX_MAILBOX ? null : addressIn(mailbox);
+    const address = mailbox.length > MAX_MAILBOX || hasSeveralAts(mailbox) ? null : addressIn(mailbox);
     if (address === null) return null;
     addresses.push(address);
   }

@@ -5,7 +5,7 @@ const CR = 0x0d;
 const DOT = 0x2e;
 
 /** How much of a message is handed to the socket at a time, in bytes. */
-const SLICE = 64 * 1024;
+const SLICE = 128 * 1024;
 
 /** Below this average, lines are read byte by byte: a native call for each costs more. */
 const SHORT_LINE = 32;

@@ -186,10 +186,12 @@ function openSession(host: string, port: number, signal: AbortSignal): Promise<S
   });
 }
 
-/** The reply that the next step needs; any other ends the session. */
+/** The reply that the next step needs, with nothing behind it; any other ends the session. */
 async function answer(session: Session, code: number, phase: Phase, at: string): Promise<Reply | Failure> {
   const reply = await session.reply();
-  if (reply === null) return openingLost(session.ending as Ending, at);
+  if (reply === null || (session.ending && reply.code === code)) {
+    return openingLost(session.ending as Ending, at);
+  }
   if (reply.code === code) return reply;
   session.close();
   return sessionRefused(at, smtpReply(reply, phase));
@@ -236,12 +238,15 @@ async function authenticate(session: Session, login: Login): Promise<Failure | n
     session.command(user);
     reply = await session.reply();
   }
-  if (reply?.code === 334) {
+  const keySent = reply?.code === 334;
+  if (keySent) {
     session.command(base64(login.apiKey));
     reply = await session.reply();
-    if (reply?.code === 235) return null;
   }
-  return reply === null ? loginLost(session.ending as Ending) : loginRefused(reply, login);
+  if (reply && !(keySent && reply.code === 235)) return loginRefused(reply, login);
+  // What came with the 235 is heard before anything is drawn or sent.
+  await nextTurn();
+  return session.ending && loginLost(session.ending);
 }
 
 const asksForUser = ({ code, texts }: Reply): boolean =>

@@ -95,10 +95,10 @@ export function notSent({ why }: Ending, more: Facts): Failure {
 }
 
 /** Whatever ended the session or came in place of an answer: the dot was written. */
-export function outcomeUnknown(ending: Ending | null): Failure {
+export function outcomeUnknown(ending: Ending | null, more: Facts): Failure {
   const what = { lost: 'was lost', silent: 'fell silent', 'out-of-step': 'answered nonsense' };
   const detail = `Upstream ${what[ending?.why ?? 'out-of-step']} after the final dot: it may have the message.`;
-  return failure('outcome-unknown', detail);
+  return failure('outcome-unknown', detail, more);
 }
 
 export const outOfStep = (more: Facts = {}): Failure => failure('upstream-unreachable', OUT_OF_STEP, more);

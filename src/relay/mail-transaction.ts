@@ -77,7 +77,7 @@ export class MailTransaction {
     if (reply === null) return this.#lostBeforeMail();
     if (isPositive(reply)) return null;
     if (!isNegative(reply)) return this.#outOfStep();
-    if (this.#reused && (await this.#isDoubtful(reply))) return outOfStep({ again: true });
+    if (this.#reused && (await this.#isDoubtful(reply))) return this.#outOfStep();
     return this.#refusedAt('mail', reply);
   }
 
@@ -174,11 +174,11 @@ export class MailTransaction {
     if (session.ending) return this.#lostAt('data');
     session.finish(last);
     const reply = await session.reply();
-    if (reply === null) return outcomeUnknown(this.#ending);
+    if (reply === null) return outcomeUnknown(this.#ending, this.#refusals());
     if (reply.code === 250) return this.#acceptance(reply);
     if (isNegative(reply)) return this.#refusedAt('dot', reply);
     session.close();
-    return outcomeUnknown(null);
+    return outcomeUnknown(null, this.#refusals());
   }
 
   #acceptance(reply: Reply): Accepted {
@@ -208,8 +208,12 @@ export class MailTransaction {
     if (refused && weight(refused) > 0) return this.#refusedAt('rcpt', refused);
     return notSent(this.#ending, {
       ...(refused && { smtp: smtpReply(refused, 'rcpt') }),
-      ...(this.#rejected.length > 0 && { rejected: this.#rejected }),
+      ...this.#refusals(),
     });
+  }
+
+  #refusals(): Pick<Failure, 'rejected'> {
+    return this.#rejected.length > 0 ? { rejected: this.#rejected } : {};
   }
 
   /** Such a session cannot be trusted with a message. On an old one, the answers of two transactions may have mixed. */

@@ -16,8 +16,9 @@ export interface Ending {
 
 const QUIT_MS = 2000;
 
-/** Lets what has come in already be heard first. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Lets what has come in already be heard first: between two immediates, sockets are read. */
+export const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 export class Session {
   /** Runs once, when the session ends, however it ends. */
@@ -96,10 +97,14 @@ export class Session {
     return this.#replies.shift() ?? null;
   }
 
-  /** Writes a part of a message; resolves when it has left for the kernel, or the session has ended. */
+  /**
+   * Writes a part of a message; resolves when it has left for the kernel, or the session has ended. What upstream
+   * says meanwhile is heard: with the next write, a reset would overtake it.
+   */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#ending) return;
     await this.orEnd(new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve())));
+    await nextTurn();
   }
 
   /** Writes the last part of a message and its final dot, for which one reply is owed. */

@@ -253,7 +253,7 @@ describe.concurrent('the quota', () => {
     expect(response.status).toBe(422);
     expect(await json(response)).toMatchObject({
       code: 'invalid-message',
-      errors: [{ pointer, message: expect.stringMatching(/^(?:Give|Add|Remove) /) }],
+      errors: [{ pointer, message: expect.stringMatching(/^(?:Give|Remove|Use|This field) /) }],
     });
     expect(await postern.drawn()).toBe(0);
   });

@@ -344,10 +344,10 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       'not-sent',
       true,
       async () => {
-        await using postern = await startPostern(IMPATIENT, fault('dot', 'silent'));
+        await using postern = await startPostern({ DEADLINE_MS: '6000' }, fault('dot', 'silent'));
         const key = { 'Idempotency-Key': 'the-same' };
         const first = postern.send(MESSAGE, key);
-        await vi.waitFor(() => expect(postern.upstream.transactions).toHaveLength(1));
+        await vi.waitFor(() => expect(postern.upstream.transactions).toHaveLength(1), 10_000);
         const second = await postern.send(MESSAGE, key);
         await first;
         return second;
@@ -359,11 +359,10 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       false,
       async () => {
         await using postern = await startPostern();
-        const sendAt = new Date(Date.now() + 3_600_000).toISOString();
-        const { id } = (await (await postern.send({ ...MESSAGE, sendAt })).json()) as { id: string };
-        const cancel = () => postern.request(`/v1/messages/${id}`, { method: 'DELETE' });
-        await cancel();
-        return await cancel();
+        const queued = await postern.send(MESSAGE, { Prefer: 'respond-async' });
+        await vi.waitFor(() => expect(postern.upstream.taken).toHaveLength(1), 10_000);
+        const path = queued.headers.get('Location') as string;
+        return await postern.request(path, { method: 'DELETE' });
       },
     ],
     'message-too-large': [
@@ -424,10 +423,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       501,
       'not-sent',
       false,
-      async () => {
-        await using postern = await startPostern({ OUTBOX: 'off' });
-        return await postern.request('/v1/messages');
-      },
+      sending({ OUTBOX: 'off' }, {}, { ...MESSAGE, sendAt: '2026-01-01T00:00:00Z' }),
     ],
     'upstream-credentials': [502, 'not-sent', false, sending({}, { accounts: { ifaxin: 'another-key' } })],
     'upstream-insecure': [502, 'not-sent', false, sending({}, INSECURE[0]?.upstream)],
@@ -439,7 +435,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       true,
       async () => {
         await using postern = await startPostern(
-          { DEADLINE_MS: '8000', SMTP_CONNECTIONS: '1' },
+          { DEADLINE_MS: '12000', SMTP_CONNECTIONS: '1' },
           fault('greeting', 'silent'),
         );
         const all = await Promise.all(Array.from({ length: 502 }, () => postern.send()));

@@ -262,7 +262,7 @@ describe.concurrent('POST /v1/messages', () => {
 
   it('is overloaded where too many wait for a connection', async () => {
     await using postern = await startPostern(
-      { SMTP_CONNECTIONS: '1', DEADLINE_MS: '4000' },
+      { SMTP_CONNECTIONS: '1', DEADLINE_MS: '12000' },
       { faults: [{ at: 'dot', do: 'silent' }] },
     );
     const codes = await Promise.all(

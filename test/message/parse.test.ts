@@ -49,6 +49,7 @@ describe('a message', () => {
       calendar: null,
       returnPath: null,
       messageId: null,
+      sendAt: null,
       headers: [],
       embedded: 0,
       warnings: [],
@@ -94,6 +95,7 @@ describe('a message', () => {
         { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: '', cid: null },
       ],
       calendar: { method: 'REQUEST', content: 'BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n' },
+      sendAt: null,
       returnPath: 'bounces@ifaxin.com',
       messageId: '<order-17@ifaxin.com>',
       headers: [
@@ -142,6 +144,7 @@ describe('content as the tools of the world write it', () => {
       ),
       returnPath: null,
       messageId: null,
+      sendAt: null,
     };
     expect(parsed(nulls)).toEqual(parsed({}));
     expect(parsed({ to: null, cc: 'ben@ifaxin.com', text: null, html: '<p>' })).toEqual(

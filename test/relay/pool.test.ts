@@ -2,49 +2,12 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { Login } from '../../src/account.ts';
 import { isFailure } from '../../src/outcome.ts';
-import { Pool, type PoolOptions } from '../../src/relay/pool.ts';
-import type { Lease } from '../../src/transaction.ts';
-import { startUpstream } from '../support/upstream.ts';
-
-const LOGIN: Login = { apiUser: 'ifaxin', apiKey: 'the-key', label: null };
-const ENVELOPE = { from: 'support@ifaxin.com', to: ['ben@ifaxin.com'], size: null, eightBit: false };
-const ASKED = { helo: null, fresh: false };
-const MESSAGE = Buffer.from('Subject: Hello\r\n\r\nHello\r\n');
-
-async function startPool(options: Partial<PoolOptions> = {}) {
-  const upstream = await startUpstream();
-  const pool = new Pool({
-    upstream: { host: 'localhost', servername: 'localhost', ca: upstream.ca },
-    ports: [upstream.port],
-    connections: 2,
-    idleMs: 60_000,
-    ...options,
-  });
-  const soon = () => AbortSignal.timeout(10_000);
-  const lease = async (login = LOGIN, asked = ASKED): Promise<Lease> => {
-    const leased = await pool.lease(login, asked, soon());
-    if (isFailure(leased)) throw new Error(leased.detail);
-    return leased;
-  };
-  return {
-    upstream,
-    pool,
-    lease,
-    send: async (login = LOGIN) => (await lease(login)).send(ENVELOPE, MESSAGE, soon()),
-    open: () => upstream.sessions.filter((session) => session.open).length,
-    said: (session: number) => upstream.sessions[session]?.dialogue.map((line) => line.text) ?? [],
-    async [Symbol.asyncDispose]() {
-      await pool.close();
-      await upstream.close();
-    },
-  };
-}
+import { ASKED, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('the pool', () => {
   it('says QUIT on a connection that was idle for too long, and opens another', async () => {
-    await using pool = await startPool({ idleMs: 100 });
+    await using pool = await startRelay({ idleMs: 100 });
     await pool.send();
     while (pool.open() > 0) await pause(10);
     expect(pool.said(0)).toContain('C: QUIT');
@@ -53,7 +16,7 @@ describe.concurrent('the pool', () => {
   });
 
   it('does not wait for the goodbye of a connection that was idle for too long', async () => {
-    await using pool = await startPool({ connections: 1, idleMs: 100 });
+    await using pool = await startRelay({ connections: 1, idleMs: 100 });
     pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
     await pool.send();
     while (!pool.said(0).includes('C: QUIT')) await pause(10);
@@ -64,22 +27,66 @@ describe.concurrent('the pool', () => {
   });
 
   it('never opens more connections than it may, and hands them on in turn', async () => {
-    await using pool = await startPool({ connections: 2 });
+    await using pool = await startRelay({ connections: 2 });
     await Promise.all(Array.from({ length: 20 }, () => pool.send()));
     expect(pool.upstream.sessions).toHaveLength(2);
     expect(pool.upstream.taken).toHaveLength(20);
   });
 
   it('lets the next one open its own where a connection is lost', async () => {
-    await using pool = await startPool({ connections: 1 });
+    await using pool = await startRelay({ connections: 1 });
     pool.upstream.faults = [{ at: 'dot', do: 'close', times: 1 }];
     const results = await Promise.all(Array.from({ length: 3 }, () => pool.send()));
     expect(results.filter(isFailure)).toHaveLength(1);
     expect(pool.upstream.sessions).toHaveLength(2);
   });
 
+  it('does not let the next one wait for the clean-up behind a refused message', async () => {
+    await using pool = await startRelay({ connections: 1 });
+    pool.upstream.faults = [once('rcpt', { reply: '550 no' }), { at: 'rset', do: 'silent' }];
+    expect(await pool.send()).toMatchObject({ code: 'recipients-refused' });
+    // Less than the clean-up may take.
+    const lease = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1500));
+    if (isFailure(lease)) throw new Error(lease.detail);
+    expect(await lease.send(ENVELOPE, MESSAGE, soon())).toMatchObject({ delivery: 'accepted' });
+    expect(pool.said(0)).toContain('C: RSET');
+    // It goes by itself.
+    while (pool.open() > 1) await pause(10);
+  });
+
+  it('uses a connection again when a refused message is cleaned up', async () => {
+    await using pool = await startRelay({ connections: 1 });
+    pool.upstream.faults = [once('rcpt', { reply: '550 no' })];
+    await pool.send();
+    while (!pool.said(0).includes('S: 250 OK')) await pause(10);
+    await pause(10);
+    expect(await pool.send()).toMatchObject({ delivery: 'accepted' });
+    expect(pool.upstream.sessions).toHaveLength(1);
+  });
+
+  it('uses a connection again at once when a message was refused at its dot', async () => {
+    await using pool = await startRelay({ connections: 1 });
+    pool.upstream.faults = [once('dot', { reply: '550 no' })];
+    expect(await pool.send()).toMatchObject({ code: 'message-refused' });
+    expect(await pool.send()).toMatchObject({ delivery: 'accepted' });
+    expect(pool.upstream.sessions).toHaveLength(1);
+    expect(pool.said(0)).not.toContain('C: RSET');
+  });
+
+  it('closes a connection whose DATA stays open behind a refusal', async () => {
+    await using pool = await startRelay({ connections: 1 });
+    pool.upstream.faults = [
+      once('rcpt', { reply: '550 no', meant: 250 }),
+      once('data', { reply: '354 go on' }),
+    ];
+    expect(await pool.send()).toMatchObject({ code: 'recipients-refused' });
+    expect(await pool.send()).toMatchObject({ delivery: 'accepted' });
+    expect(pool.upstream.taken).toHaveLength(1);
+    expect(pool.said(0)).not.toContain('C: RSET');
+  });
+
   it('does not wait where the deadline has passed already', async () => {
-    await using pool = await startPool({ connections: 1 });
+    await using pool = await startRelay({ connections: 1 });
     const held = await pool.lease();
     const late = await pool.pool.lease(LOGIN, ASKED, AbortSignal.abort());
     expect(late).toMatchObject({ code: 'upstream-timeout' });
@@ -89,14 +96,14 @@ describe.concurrent('the pool', () => {
   });
 
   it('keeps the key apart: a wrong one never gets a warm connection of the right one', async () => {
-    await using pool = await startPool();
+    await using pool = await startRelay();
     await pool.send();
     await pool.send({ ...LOGIN, apiKey: 'another' });
     expect(pool.upstream.logins.map(({ key }) => key)).toEqual(['the-key', 'another']);
   });
 
   it('logs in anew where that is asked for, and keeps to its number', async () => {
-    await using pool = await startPool({ connections: 1 });
+    await using pool = await startRelay({ connections: 1 });
     await pool.send();
     (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
     expect(pool.upstream.logins).toHaveLength(2);
@@ -110,7 +117,7 @@ describe.concurrent('the pool', () => {
   });
 
   it('makes room for a new login by the one that was used least recently', { timeout: 60_000 }, async () => {
-    await using pool = await startPool();
+    await using pool = await startRelay();
     for (let label = 1; label <= 203; label++) await pool.send({ ...LOGIN, label });
     while (pool.open() > 200) await pause(10);
     for (const session of [0, 1, 2]) expect(pool.said(session)).toContain('C: QUIT');
@@ -120,7 +127,7 @@ describe.concurrent('the pool', () => {
   });
 
   it('counts a connection until upstream has answered its QUIT', async () => {
-    await using pool = await startPool({ connections: 2 });
+    await using pool = await startRelay({ connections: 2 });
     pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
     let most = 0;
     for (let login = 0; login < 4; login++) {
@@ -131,7 +138,7 @@ describe.concurrent('the pool', () => {
   });
 
   it('is overloaded where every connection of every login is in use', { timeout: 60_000 }, async () => {
-    await using pool = await startPool();
+    await using pool = await startRelay();
     const labels = Array.from({ length: 200 }, (_, index) => index + 1);
     const held = await Promise.all(labels.map((label) => pool.lease({ ...LOGIN, label })));
     const refused = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
@@ -141,7 +148,7 @@ describe.concurrent('the pool', () => {
   });
 
   it('says QUIT to all when it closes, also to those given back later', async () => {
-    await using pool = await startPool();
+    await using pool = await startRelay();
     await pool.send();
     const held = await pool.lease({ ...LOGIN, label: 7 });
     await pool.pool.close();
@@ -155,7 +162,7 @@ describe.concurrent('the pool', () => {
 // The clock is the whole process's: one after the other.
 describe('the pool by the wall clock', () => {
   it('does not trust a connection by a clock that stood still', async () => {
-    await using pool = await startPool({ idleMs: 60_000 });
+    await using pool = await startRelay({ idleMs: 60_000 });
     await pool.send();
     const wallClock = Date.now;
     // A frozen container: no timer has run, and the wall clock is a minute on.
@@ -169,7 +176,7 @@ describe('the pool by the wall clock', () => {
   });
 
   it('does not trust a connection that slept while its RSET was under way', async () => {
-    await using pool = await startPool({ connections: 1, idleMs: 20_000 });
+    await using pool = await startRelay({ connections: 1, idleMs: 20_000 });
     pool.upstream.faults = [{ at: 'rcpt', do: { reply: '550 no' }, times: 1 }];
     const wallClock = Date.now;
     try {
@@ -184,7 +191,7 @@ describe('the pool by the wall clock', () => {
   });
 
   it('does not use a connection for ever: a revoked key ends with it', async () => {
-    await using pool = await startPool();
+    await using pool = await startRelay();
     const wallClock = Date.now;
     try {
       for (let minute = 0; minute < 8; minute++) {

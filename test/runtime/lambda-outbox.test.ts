@@ -85,6 +85,7 @@ function consumer(more: Record<string, string> = {}, secondsLeft = 60) {
     });
   return {
     answers,
+    invoke,
     async run() {
       while ((await invoke()) > 0);
     },
@@ -178,6 +179,18 @@ test('a failure that may pass is tried again later, and one that is final ends i
   });
   expect(answers.flatMap(({ batchItemFailures }) => batchItemFailures)).toEqual([]);
   expect(await waiting()).toBe(0);
+});
+
+test('an invocation that is almost over sends nothing, and writes that down', async () => {
+  const ask = gateway();
+  const { body } = await ask('POST', '/v1/messages', MESSAGE, QUEUED);
+  const { invoke, answers } = consumer({}, 10);
+  await invoke();
+  expect(upstream.transactions).toEqual([]);
+  expect(answers).toEqual([{ batchItemFailures: [] }]);
+  expect(await ask('GET', `/v1/messages/${body.id}`)).toMatchObject({
+    body: { state: 'queued', attempts: [{ code: 'upstream-timeout' }] },
+  });
 });
 
 test('without quota the messages wait for the window, at one request each', async () => {

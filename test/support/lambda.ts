@@ -20,6 +20,8 @@ const NO_SECRETS = {
   SENDCLOUD_API_KEY: '',
   GATEWAY_TOKENS: '',
   UPSTASH_REDIS_REST_TOKEN: '',
+  // Offline, the queue and the bucket of serverless.yml have no names.
+  OUTBOX: 'off',
   SLS_TELEMETRY_DISABLED: '1',
   SLS_NOTIFICATIONS_MODE: 'off',
 };

@@ -77,6 +77,7 @@ describe('without faults', () => {
         from: 'support@ifaxin.com',
         parameters: '',
         recipients: ['ben@ifaxin.com'],
+        received: 24,
         message: Buffer.from('Subject: x\r\n\r\n.dot\r\n'),
         taken: true,
       },
@@ -212,7 +213,7 @@ async function reach(step: Step, client: SmtpClient): Promise<void> {
     return client.send(`${base64('api_key')}\r\n`);
   }
   await client.open(ca, 'api_user', 'api_key');
-  if (step === 'quit') return client.send('quit\r\n');
+  if (step === 'rset' || step === 'quit') return client.send(`${step}\r\n`);
   const lines = ENVELOPE.split('\r\n').slice(0, 3);
   const before = { mail: 0, rcpt: 1, data: 2, body: 3, dot: 3, idle: 3 }[step];
   for (const line of lines.slice(0, before)) await client.ask(line);
@@ -237,6 +238,7 @@ const STEPS: Step[] = [
   'body',
   'dot',
   'idle',
+  'rset',
   'quit',
 ];
 
@@ -313,6 +315,28 @@ describe('faults', () => {
     await reach('dot', other);
     expect(await other.end()).toBe('closed');
     expect(upstream.taken).toHaveLength(1);
+  });
+
+  it.each(['close', 'half-close', 'reset'] as const)('speak, and then %s', async (after) => {
+    const client = await start({ faults: [{ at: 'mail', do: { reply: '550 no', after } }] });
+    await client.open(upstream.ca, 'api_user');
+    expect(await client.ask('mail FROM:<a@ifaxin.com>')).toBe('550 no');
+    expect(await client.end()).toBe(after === 'reset' ? 'reset' : 'closed');
+  });
+
+  it('speak a byte at a time, without an end, or without end', async () => {
+    const client = await start({ faults: [{ at: 'mail', do: { reply: '550-no\r\n550 no', drip: true } }] });
+    await client.open(upstream.ca, 'api_user');
+    expect(await client.ask('mail FROM:<a@ifaxin.com>')).toBe('550-no\r\n550 no');
+    upstream.faults = [{ at: 'mail', do: { reply: '250', cut: true, after: 'close' } }];
+    client.send('mail FROM:<a@ifaxin.com>\r\n');
+    expect(await client.end()).toBe('closed');
+    await expect(client.reply()).rejects.toThrow('unread: "250"');
+
+    upstream.faults = [{ at: 'greeting', do: { reply: '220 hello', endless: true } }];
+    const other = again();
+    for (let greetings = 0; greetings < 1000; greetings++) expect(await other.reply()).toBe('220 hello');
+    other.destroy();
   });
 
   it('delay the usual reply', async () => {

@@ -33,17 +33,35 @@ export type Step =
   | 'body'
   | 'dot'
   | 'idle'
+  | 'rset'
   | 'quit';
+
+/**
+ * `half-close` sends FIN, and reads on. `silent` is for good; at `body` nothing more is read either, so that the
+ * client cannot write its dot.
+ */
+export type Silence = 'close' | 'half-close' | 'reset' | 'silent';
+
+export interface Words {
+  /** One or more lines without the last CRLF. The session goes on as the first code says, and ends after 421. */
+  readonly reply: string;
+  /** The session goes on as this code says. */
+  readonly meant?: number;
+  /** The last CRLF does not follow. */
+  readonly cut?: true;
+  /** A byte at a time. */
+  readonly drip?: true;
+  /** Over and over again, until the client has gone. */
+  readonly endless?: true;
+  /** Right behind them. */
+  readonly after?: Silence;
+}
 
 /** The first fault of the list that fits is the one that happens. */
 export interface Fault {
   readonly at: Step;
-  /**
-   * Instead of the usual reply; without it the usual reply is given. A `reply` is one or more lines without
-   * the last CRLF; the session goes on as its code says, and ends after a 421 and at `idle`. `silent` is for
-   * good, and at `body` nothing more is read either, so that the client cannot write its dot.
-   */
-  readonly do?: 'close' | 'reset' | 'silent' | { readonly reply: string };
+  /** Instead of the usual reply; without it the usual reply is given. */
+  readonly do?: Silence | Words;
   /** Milliseconds before that. At `idle` the next command prevents it. */
   readonly delayMs?: number;
   /** Only for this recipient. */
@@ -104,6 +122,8 @@ export interface Transaction {
   readonly parameters: string;
   /** The recipients that were accepted, in the order of RCPT. */
   readonly recipients: readonly string[];
+  /** Bytes behind the 354 so far, the dot's among them. */
+  readonly received: number;
   /** As sent, transparency undone; null while the dot has not come. */
   readonly message: Buffer | null;
   /** Upstream has the message, whether it said so or not. */
@@ -259,7 +279,7 @@ class Dialogue implements Session {
         return this.#data();
       case 'RSET':
         this.#transaction = null;
-        return this.#say('250 OK');
+        return this.#answer('rset', '250 OK');
       case 'NOOP':
         return this.#say('250 OK');
       case 'QUIT':
@@ -295,7 +315,7 @@ class Dialogue implements Session {
     } else {
       // The ClientHello; who never sends one has closed the connection.
       if (!(await this.#wire.some())) throw new SessionOver();
-      this.#act(fault.do);
+      await this.#act(fault.do);
     }
   }
 
@@ -334,6 +354,7 @@ class Dialogue implements Session {
       from,
       parameters,
       recipients: [],
+      received: 0,
       message: null,
       taken: false,
     };
@@ -363,7 +384,9 @@ class Dialogue implements Session {
 
     if (!(await this.#wire.some())) throw new SessionOver();
     await this.#answer('body', null);
-    transaction.message = await this.#wire.message();
+    transaction.message = await this.#wire.message((bytes) => {
+      transaction.received += bytes;
+    });
     if (transaction.message === null) throw new SessionOver();
     this.#note('C: .');
     this.#transaction = null;
@@ -386,7 +409,7 @@ class Dialogue implements Session {
       const late = this.#pause(fault.delayMs).then(() => 'late');
       if ((await Promise.race([asked, late])) !== 'late') return;
     }
-    this.#act(fault.do);
+    await this.#act(fault.do);
     this.#hangUp();
   }
 
@@ -406,14 +429,27 @@ class Dialogue implements Session {
     return Number(usual.slice(0, 3));
   }
 
-  #act(action: NonNullable<Fault['do']>): number {
-    if (typeof action === 'object') {
-      this.#say(action.reply);
-      const code = Number(action.reply.slice(0, 3));
-      return code === 421 ? this.#hangUp() : code;
-    }
-    if (action === 'close') this.#wire.close();
-    if (action === 'reset') this.#wire.reset();
+  async #act(action: Silence | Words): Promise<number> {
+    if (typeof action === 'string') return this.#fallSilent(action);
+    const { reply, meant, cut, drip, endless, after } = action;
+    for (const line of reply.split('\r\n')) this.#note(`S: ${line}`);
+    const bytes = Buffer.from(cut ? reply : `${reply}\r\n`);
+    const pieces = drip ? Array.from(bytes, (byte) => Buffer.of(byte)) : [bytes];
+    do {
+      for (const piece of pieces) {
+        await this.#wire.write(piece);
+        if (drip) await this.#pause(1);
+      }
+    } while (endless && this.open);
+    if (after) return this.#fallSilent(after);
+    const code = meant ?? Number(reply.slice(0, 3));
+    return code === 421 ? this.#hangUp() : code;
+  }
+
+  #fallSilent(how: Silence): never {
+    if (how === 'close') this.#wire.close();
+    if (how === 'half-close') this.#wire.halfClose();
+    if (how === 'reset') this.#wire.reset();
     throw new SessionOver();
   }
 
@@ -451,7 +487,7 @@ class Dialogue implements Session {
 
   #say(reply: string): void {
     for (const line of reply.split('\r\n')) this.#note(`S: ${line}`);
-    this.#wire.write(`${reply}\r\n`);
+    void this.#wire.write(`${reply}\r\n`);
   }
 
   #note(text: string): void {

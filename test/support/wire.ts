@@ -60,8 +60,10 @@ export class Wire {
   /**
    * The message up to the lone dot, transparency undone (RFC 5321 section 4.5.2), or null when the peer is gone
    * before the dot.
+   *
+   * @param onPart - is told of every part's length
    */
-  async message(): Promise<Buffer | null> {
+  async message(onPart: (bytes: number) => void): Promise<Buffer | null> {
     // The CRLF of the DATA command, so that a dot that begins the very first line is seen too.
     const parts: Buffer[] = [Buffer.from('\r\n')];
     let tail: Buffer = Buffer.from('\r\n');
@@ -69,6 +71,7 @@ export class Wire {
     while (await this.some()) {
       const part = this.#received;
       this.#received = Buffer.alloc(0);
+      onPart(part.length);
       parts.push(part);
       length += part.length;
       const window: Buffer = Buffer.concat([tail, part]);
@@ -90,8 +93,10 @@ export class Wire {
     return null;
   }
 
-  write(bytes: string): void {
-    if (this.#socket.writable) this.#socket.write(bytes);
+  /** Resolves when the bytes have left for the kernel, or the peer is gone. */
+  async write(bytes: string | Uint8Array): Promise<void> {
+    if (!this.#socket.writable) return this.#leave();
+    await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
   }
 
   /** Starts TLS as the server. What came in the clear before is forgotten (RFC 3207 section 4.2). */
@@ -108,6 +113,11 @@ export class Wire {
   close(): void {
     this.#leave();
     this.#socket.destroySoon();
+  }
+
+  /** Sends FIN and reads on. */
+  halfClose(): void {
+    this.#socket.end();
   }
 
   /** Hangs up by RST. */

@@ -435,14 +435,20 @@ test('a message in the queue that is none of the outbox becomes a dead letter, a
 });
 
 test('a wake that comes before its message waits for it', async () => {
-  const { promise: isLate, resolve: go } = Promise.withResolvers<void>();
-  const outbox = open();
-  aws.hold = (what) => (what === 'PUT state' ? isLate : null);
-  const put = outbox.put(entry('a'));
+  const { promise: isLooked, resolve: looked } = Promise.withResolvers<void>();
+  const { promise: isThere, resolve: there } = Promise.withResolvers<void>();
+  let looks = 0;
+  aws.hold = (what) => {
+    if (what === 'PUT state' && looks < 3) return isLooked;
+    if (what !== 'GET state' || ++looks < 3) return null;
+    looked();
+    return isThere;
+  };
+  const put = open()
+    .put(entry('a'))
+    .then(() => there());
   await vi.waitUntil(async () => (await aws.messages(aws.queueUrl)).ready.length === 1);
   const claims = open().claim(LEASE);
-  await vi.waitUntil(() => aws.requests.filter(({ what }) => what === 'GET state').length >= 2);
-  go();
   await put;
   expect((await claims).map(({ id }) => id)).toEqual(['a']);
 });
@@ -565,11 +571,13 @@ describe('a store that is away', () => {
   test.each(operations.flatMap(([name, run]) => kinds.map((kind) => [name, kind, run] as const)))(
     '%s rejects: %s',
     async (_name, kind, run) => {
-      const outbox = open(100);
+      const outbox = open();
       await outbox.put(entry('a'));
       const [claim] = (await outbox.claim(LEASE)) as [Claim];
       aws.fault = () => kind;
-      const error = await run(outbox, claim).catch((thrown: unknown) => thrown);
+      const error = await run(kind === 'silent' ? open(50) : outbox, claim).catch(
+        (thrown: unknown) => thrown,
+      );
       expect(error).toBeInstanceOf(StoreUnavailable);
       expect(String(error)).not.toMatch(/AKID|secret|session/);
     },

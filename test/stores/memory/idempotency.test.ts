@@ -57,6 +57,26 @@ describe('64 MiB shared out', () => {
     expect(await begin(store, 'loud', 'l0', 2)).toMatchObject({ state: 'fresh' });
   });
 
+  test('a newcomer gets its room from the one that has most', async () => {
+    const store = newStore();
+    for (let i = 0; i < 10; i++) await finish(store, 'quiet', `q${i}`);
+    for (let i = 0; i < MANY; i++) await finish(store, 'loud', `l${i}`);
+    for (let i = 0; i < 5; i++) await finish(store, 'new', `n${i}`);
+    for (let i = 0; i < 10; i++) {
+      expect(await begin(store, 'quiet', `q${i}`)).toMatchObject({ state: 'replay' });
+    }
+  });
+
+  test('one whose keys are all in flight pushes out none of those who have less', async () => {
+    const store = newStore();
+    for (let i = 0; i < 33; i++) await begin(store, 'loud', `l${i}`);
+    for (let i = 0; i < 20; i++) await finish(store, 'one', `one ${i}`);
+    for (let i = 0; i < 14; i++) await finish(store, 'other', `other ${i}`);
+    await expect(begin(store, 'loud', 'l33')).rejects.toThrow(StoreUnavailable);
+    expect(await begin(store, 'one', 'one 0')).toMatchObject({ state: 'replay' });
+    expect(await begin(store, 'other', 'other 0')).toMatchObject({ state: 'replay' });
+  });
+
   test('one that had it alone gives half to another, oldest first', async () => {
     const store = newStore();
     for (let i = 0; i < 60; i++) await finish(store, 'first', `f${i}`);

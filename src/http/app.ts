@@ -61,7 +61,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     const failed = c.get('failed');
     // A message and a refused login have lines of their own; of the rest, what went wrong is worth one by default.
     const loginRefused = failed && ['unauthorized', 'too-many-failed-logins'].includes(failed.code);
-    const write = status < 400 || loginRefused ? log.debug : log.info;
+    const write = status < 400 || loginRefused || c.get('reported') ? log.debug : log.info;
     write('request', {
       requestId: c.get('requestId'),
       method: c.req.method,

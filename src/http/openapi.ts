@@ -1,8 +1,8 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
-import { toJsonSchema } from '@valibot/to-json-schema';
+import { toJsonSchema, toJsonSchemaDefs } from '@valibot/to-json-schema';
 import { EXAMPLE } from '../message/example.ts';
-import { MessageSchema } from '../message/schema.ts';
+import { MESSAGE_COMPONENTS } from '../message/schema.ts';
 import { OUTBOX_STATES } from '../outbox.ts';
 import { FAILURES, type FailureCode, failure } from '../outcome.ts';
 import { MOST_IN_BATCH } from './messages.ts';
@@ -429,7 +429,11 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         'Idempotent-Replayed': { description: '`true`: nothing was sent now.', schema: { const: 'true' } },
       },
       schemas: {
-        Message: schemaOf(MessageSchema),
+        ...toJsonSchemaDefs(MESSAGE_COMPONENTS, {
+          typeMode: 'input',
+          errorMode: 'ignore',
+          overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
+        }),
         Calls: schemaOf(CallsSchema),
         Receipt: schemaOf(ReceiptSchema),
         QueuedMessage: schemaOf(QueuedSchema),

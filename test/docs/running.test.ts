@@ -92,7 +92,10 @@ describe('the Dockerfile', () => {
     expect(readdirSync(image.root)).toEqual(['app', 'data']);
     expect(existsSync(join(image.cwd, 'src/sandbox'))).toBe(false);
     const { devDependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-    for (const name of Object.keys({ ...devDependencies, ...optionalDependencies })) {
+    // smtp-server has nodemailer with it.
+    const { nodemailer, ...tools } = { ...devDependencies, ...optionalDependencies };
+    expect(nodemailer).toBeDefined();
+    for (const name of Object.keys(tools)) {
       expect([name, existsSync(join(image.cwd, 'node_modules', name))]).toEqual([name, false]);
     }
 

@@ -39,22 +39,21 @@ export class ReplyReader {
     return this.#bytes > 0;
   }
 
-  /** The replies that these bytes make whole; one without an end is cut off, and is none. */
-  read(chunk: Buffer): Reply[] {
-    const replies: Reply[] = [];
+  /**
+   * The replies that these bytes make whole; one without an end is cut off, and is none. Who has heard enough stops
+   * asking, and nothing more is read.
+   */
+  *read(chunk: Buffer): Generator<Reply> {
     const heard = chunk.toString('latin1');
     for (let start = 0; start < heard.length; ) {
       const end = heard.indexOf('\n', start);
       const stop = end === -1 ? heard.length : end + 1;
       this.#bytes += stop - start;
       this.#line += heard.slice(start, end === -1 ? stop : end);
-      if (this.#bytes > MOST_BYTES) return [...replies, this.#nonsense()];
-      if (end === -1) break;
       start = stop;
-      const reply = this.#endLine();
-      if (reply) replies.push(reply);
+      const reply = this.#bytes > MOST_BYTES ? this.#nonsense() : end === -1 ? null : this.#endLine();
+      if (reply) yield reply;
     }
-    return replies;
   }
 
   /**

@@ -176,7 +176,10 @@ export class Session {
   #hear(chunk: Buffer): void {
     if (this.#resting) this.#end({ why: 'out-of-step' });
     if (this.#ending) return;
-    for (const reply of this.#reader.read(chunk)) this.#take(reply);
+    for (const reply of this.#reader.read(chunk)) {
+      this.#take(reply);
+      if (this.#ending) break;
+    }
     this.#onHeard();
     this.#wake();
   }

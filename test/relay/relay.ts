@@ -11,7 +11,7 @@ import { type Fault, startUpstream, type Upstream, type UpstreamOptions } from '
 
 const authority = await createAuthority();
 export const CERTIFICATE = await authority.issue();
-export const UPSTREAM = { host: 'localhost', servername: 'localhost', ca: authority.cert };
+const UPSTREAM = { host: 'localhost', servername: 'localhost', ca: authority.cert };
 
 export const LOGIN: Login = { apiUser: 'ifaxin', apiKey: 'the-key', label: null };
 export const ENVELOPE = {

@@ -15,6 +15,8 @@ export interface Env {
     quotaState: QuotaState | null;
     /** Answers a failure in another shape than a problem document. */
     refuse: ((failed: Failure) => Response) | undefined;
+    /** A message event tells what became of the request. */
+    reported: boolean;
     /** What was answered, for the request's log line. */
     failed: Failure;
   };

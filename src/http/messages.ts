@@ -49,6 +49,7 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
         },
         signal,
       );
+      c.set('reported', true);
       c.set('quotaState', sent.quota);
       for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
       if (sent.replayed) c.header('Idempotent-Replayed', 'true');

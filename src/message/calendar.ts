@@ -17,6 +17,10 @@ export const CALENDAR_METHODS = [
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to refuse
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
+/** More than a year of daily events, and few enough to be read at once. */
+export const MAX_CALENDAR = 1_000_000;
+const MAX_LINES = 20_000;
+
 /** The name of a property, and what its value begins behind (RFC 5545 section 3.1). */
 const CONTENT_LINE = /^([A-Za-z0-9-]{1,100})[;:]/;
 const METHOD_LINE = /^METHOD(?:;[^:]*)?:\s*(.*?)\s*$/i;
@@ -36,10 +40,9 @@ export function resolveCalendar(
   if (CONTROL.test(source)) return { problem: 'Remove the control characters from the calendar.' };
   if (!source.isWellFormed())
     return { problem: 'Remove the lone surrogates: the text must be well-formed Unicode.' };
-  const lines = source
-    .replace(/(?:\r\n|\r|\n)[ \t]/g, '')
-    .split(/[\r\n]+/)
-    .map((line) => line.trimEnd());
+  const unfolded = source.replace(/(?:\r\n|\r|\n)[ \t]/g, '').split(/[\r\n]+/, MAX_LINES + 1);
+  if (unfolded.length > MAX_LINES) return { problem: `Shorten the calendar to at most ${MAX_LINES} lines.` };
+  const lines = unfolded.map((line) => line.trimEnd());
   const broken = lines.findIndex((line) => !CONTENT_LINE.test(line));
   if (broken !== -1) {
     return {

@@ -15,7 +15,7 @@ import { parseMailbox } from './mailbox.ts';
 export const MAX_HEADERS = 50;
 
 /** What a caller sends: values by name, several where a field may repeat. */
-export type HeadersInput = Readonly<Record<string, string | readonly string[] | null>>;
+export type HeadersInput = Readonly<Record<string, string | readonly string[] | null | undefined>>;
 
 type Header = readonly [name: string, value: string];
 
@@ -25,7 +25,7 @@ export function resolveHeaders(headers: HeadersInput, errors: FieldErrors): Head
   const names = new Map<string, string>();
   let characters = 0;
   for (const [name, input] of Object.entries(headers)) {
-    if (input === null) continue;
+    if (input === null || input === undefined) continue;
     const at = `/headers${token(name)}`;
     const nameProblem = headerNameProblem(name);
     if (nameProblem !== null) {
@@ -57,8 +57,9 @@ export function resolveHeaders(headers: HeadersInput, errors: FieldErrors): Head
     }
   }
   if (resolved.length > MAX_HEADERS) errors.add('/headers', `Use at most ${MAX_HEADERS} headers.`);
-  if (characters > MAX_FIELD)
+  if (characters > MAX_FIELD) {
     errors.add('/headers', `Shorten the headers to at most ${MAX_FIELD} characters in all.`);
+  }
   checkOneClick(resolved, errors);
   return resolved;
 }

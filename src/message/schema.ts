@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { MAX_RECIPIENTS, MAX_REPLY_TO } from '../sendcloud.ts';
-import { CALENDAR_METHODS } from './calendar.ts';
+import { CALENDAR_METHODS, MAX_CALENDAR } from './calendar.ts';
 import { MAX_HEADERS } from './custom-headers.ts';
 import { MAX_FIELD } from './header.ts';
 import { MAX_MAILBOX, MAX_NAME } from './mailbox.ts';
@@ -118,6 +118,7 @@ export const CalendarSchema = v.pipe(
       ),
       content: v.pipe(
         v.string('The calendar must be a string: the text of an iCalendar object.'),
+        v.maxLength(MAX_CALENDAR, `The calendar must have at most ${MAX_CALENDAR} characters.`),
         v.description('An iCalendar object (RFC 5545), as text. Its METHOD is added where it is missing.'),
       ),
     },

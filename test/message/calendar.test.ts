@@ -139,6 +139,18 @@ describe('a calendar', () => {
       /control/,
     ],
     [
+      'too many lines',
+      { method: 'REQUEST', content: lines(...Array(20_000).fill('X:y')).join('\n') },
+      '/calendar/content',
+      /20000 lines/,
+    ],
+    [
+      'too many characters',
+      { method: 'REQUEST', content: lines(`X:${'y'.repeat(1_000_000)}`).join('\n') },
+      '/calendar/content',
+      /1000000 characters/,
+    ],
+    [
       'a lone surrogate',
       { method: 'REQUEST', content: invitation.replace('Call', '\ud800') },
       '/calendar/content',

@@ -212,7 +212,7 @@ const CASES: Case[] = [
       code: 'upstream-timeout',
       upstream: fault(at, 'silent'),
       delivery: bodyFor(at),
-      settings: IMPATIENT,
+      settings: at === 'body' ? { DEADLINE_MS: '8000' } : IMPATIENT,
       draws: 1,
     },
   ]),

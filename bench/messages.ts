@@ -83,7 +83,13 @@ export const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
 const BODY = JSON.stringify(MESSAGE);
 
 /** One message over a kept connection; node:http costs the driver less than fetch. */
-export function post(port: number, path = '/v1/messages', body = BODY): Promise<void> {
+export function post(
+  port: number,
+  path = '/v1/messages',
+  body = BODY,
+  headers: Record<string, string> = {},
+  status = 200,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
@@ -95,12 +101,13 @@ export function post(port: number, path = '/v1/messages', body = BODY): Promise<
           Authorization: `Bearer ${TOKEN}`,
           'Content-Type': 'application/json',
           'Content-Length': Buffer.byteLength(body),
+          ...headers,
         },
       },
       (response) => {
         response.resume();
         response.on('end', () =>
-          response.statusCode === 200 ? resolve() : reject(new Error(`answered ${response.statusCode}`)),
+          response.statusCode === status ? resolve() : reject(new Error(`answered ${response.statusCode}`)),
         );
       },
     );

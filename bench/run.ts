@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { measureColdStart } from './cold-start.ts';
 import { measureMessages } from './messages.ts';
+import { measureOutboxSending, measureOutboxStore } from './outbox.ts';
 import { measureAlgorithms, measureSustained } from './quota.ts';
 import { measureRoundTrips } from './round-trips.ts';
 import { measureRuntimes } from './runtimes.ts';
@@ -39,6 +40,16 @@ const SECTIONS = [
     title: 'The quota in Redis, beside the algorithms of @upstash/ratelimit',
     note: 'Through a REST bridge on this machine. The worst minute is that of three ways to spend everything, on a clock of the bench, in any closed 60 s.',
     measure: measureAlgorithms,
+  },
+  {
+    title: 'A message sent later',
+    note: 'The message with a picture, 16 at a time, 5 SMTP connections. What is put is on the disk at its 202, and so is the mark before its final dot.',
+    measure: measureOutboxSending,
+  },
+  {
+    title: 'The outbox in SQLite',
+    note: 'Messages of 2 KB with a key; messages and CPU per message. Each is on the disk when it is counted.',
+    measure: measureOutboxStore,
   },
   {
     title: '20000 messages a minute of one api_user, through the whole gateway',

@@ -4,6 +4,7 @@ import { start } from '../../src/runtime/node.ts';
 import { report, TOKEN, upstream } from './upstream.ts';
 
 const postern = await start({
+  OUTBOX: ':memory:',
   ...process.env,
   SENDCLOUD_API_USER: 'ifaxin',
   SENDCLOUD_API_KEY: upstream.pass,
@@ -12,6 +13,5 @@ const postern = await start({
   SMTP_PORTS: String(upstream.port),
   QUOTA_LIMIT: '1000000',
   PORT: '0',
-  OUTBOX: ':memory:',
 });
 report(postern.port);

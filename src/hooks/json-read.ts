@@ -38,9 +38,3 @@ export function texts(json: unknown, path: string): readonly (readonly [string, 
     return found === null ? [] : [[key, found] as const];
   });
 }
-
-/** The texts that are there, joined; null where there are none. */
-export function join(separator: string, ...parts: readonly (string | null)[]): string | null {
-  const found = parts.filter((part) => part !== null);
-  return found.length === 0 ? null : found.join(separator);
-}

@@ -35,3 +35,9 @@ export function sentence(name: string): string {
   const words = name.replace(/[._-]+/g, ' ').trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** The texts that are there, joined; null where there are none. */
+export function join(separator: string, ...parts: readonly (string | null)[]): string | null {
+  const found = parts.filter((part) => part !== null);
+  return found.length === 0 ? null : found.join(separator);
+}

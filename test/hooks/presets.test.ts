@@ -7,12 +7,12 @@ import { renderNotice } from '../../src/hooks/render-notice.ts';
 
 const NAMES = Object.keys(PRESETS) as PresetName[];
 
-function noticeOf(preset: PresetName, file: string, headers: Record<string, string> = {}): Notice | null {
-  const payload: unknown = JSON.parse(
-    readFileSync(new URL(`fixtures/${preset}/${file}.json`, import.meta.url), 'utf8'),
-  );
-  return PRESETS[preset]({ payload, headers });
+function payloadOf(preset: PresetName, file: string): unknown {
+  return JSON.parse(readFileSync(new URL(`fixtures/${preset}/${file}.json`, import.meta.url), 'utf8'));
 }
+
+const noticeOf = (preset: PresetName, file: string, headers: Record<string, string> = {}): Notice | null =>
+  PRESETS[preset]({ payload: payloadOf(preset, file), headers });
 
 interface Expected {
   readonly headers?: Record<string, string>;
@@ -176,6 +176,318 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
     },
   ],
   ['any', 'number', { subject: 'An event came in', tone: 'neutral', thread: null, text: '42' }],
+  [
+    'gitlab',
+    'push',
+    {
+      subject: '[acme/shop] Ada Byron pushed 4 commits to main',
+      tone: 'neutral',
+      thread: null,
+      facts: { da15608: 'Fix the login (Ada Byron)' },
+    },
+  ],
+  [
+    'gitlab',
+    'merge_request-merged',
+    {
+      subject: '[acme/shop] Cache the menu (!12)',
+      tone: 'good',
+      thread: 'gitlab:acme/shop/merge_requests/12',
+      link: 'https://gitlab.example.com/acme/shop/-/merge_requests/12',
+      facts: { By: 'Ada Byron', Branches: 'menu-cache → main' },
+    },
+  ],
+  [
+    'gitlab',
+    'issue-opened',
+    {
+      subject: '[acme/shop] Menu is slow (#23)',
+      tone: 'neutral',
+      thread: 'gitlab:acme/shop/issues/23',
+      facts: { Labels: 'performance' },
+      text: 'Takes 3 s.',
+    },
+  ],
+  [
+    'gitlab',
+    'pipeline-failed',
+    {
+      subject: '[acme/shop] Pipeline failed on main',
+      tone: 'bad',
+      thread: 'gitlab:acme/shop/pipelines/main',
+      facts: { 'Failed jobs': 'unit', Commit: 'bcbb5ec', Duration: '63 s' },
+    },
+  ],
+  [
+    'gitlab',
+    'release-created',
+    {
+      subject: '[acme/shop] Release Spring',
+      tone: 'good',
+      thread: 'gitlab:acme/shop/releases/v3.0.0',
+      facts: { Tag: 'v3.0.0' },
+    },
+  ],
+  [
+    'grafana',
+    'firing',
+    {
+      subject: '[FIRING:1] High latency Web',
+      tone: 'warning',
+      thread: 'grafana:{}:{alertname="High latency", grafana_folder="Web"}',
+      link: 'https://grafana.example.com/d/web?viewPanel=2',
+      facts: { Value: 'B = 612.4, C = 1', severity: 'warning' },
+    },
+  ],
+  [
+    'grafana',
+    'resolved',
+    {
+      subject: '[RESOLVED] High latency Web',
+      tone: 'good',
+      thread: 'grafana:{}:{alertname="High latency", grafana_folder="Web"}',
+      facts: { Until: '2026-05-02T10:15:00Z' },
+    },
+  ],
+  [
+    'stripe',
+    'invoice.payment_failed',
+    {
+      subject: '[Payment failed] Invoice ACME-0042, 1,234.56 EUR',
+      tone: 'bad',
+      thread: 'stripe:in_1MtHbE',
+      key: 'evt_1PayFail',
+      link: 'https://invoice.stripe.com/i/acct_1/test_1',
+      facts: {
+        Paid: '0.00 EUR',
+        Customer: 'Jenny Rosen',
+        Attempts: '2',
+        'Next attempt': '2025-05-03 10:00 UTC',
+      },
+    },
+  ],
+  [
+    'stripe',
+    'invoice.paid',
+    {
+      subject: '[Paid] Invoice ACME-0042, 1,234.56 EUR',
+      tone: 'good',
+      thread: 'stripe:in_1MtHbE',
+      key: 'evt_1Paid',
+    },
+  ],
+  [
+    'stripe',
+    'charge.failed',
+    {
+      subject: '[Failed] Charge Order 1001, 500 JPY',
+      tone: 'bad',
+      thread: 'stripe:ch_3Mmlr',
+      key: 'evt_1Charge',
+      facts: { Card: 'Visa •••• 0002', Mode: 'Test mode', Failure: 'card_declined' },
+      text: 'Your card was declined.',
+    },
+  ],
+  [
+    'stripe',
+    'charge.refunded',
+    {
+      subject: '[Refunded] Charge ch_3Mm01, 200.00 USD',
+      tone: 'warning',
+      thread: 'stripe:ch_3Mm01',
+      key: 'evt_1Refund',
+      facts: { Refunded: '50.00 USD' },
+    },
+  ],
+  [
+    'stripe',
+    'charge.dispute.created',
+    {
+      subject: '[Dispute created] Charge ch_3Mm01, 1.000 KWD',
+      tone: 'bad',
+      thread: 'stripe:ch_3Mm01',
+      key: 'evt_1Dispute',
+      facts: { Reason: 'fraudulent', 'Answer until': '2025-05-09 10:00 UTC' },
+    },
+  ],
+  [
+    'stripe',
+    'customer.created',
+    {
+      subject: 'Stripe: Customer created',
+      tone: 'neutral',
+      thread: null,
+      key: 'evt_1Cust',
+      facts: { 'data.object.email': 'jenny@example.com' },
+    },
+  ],
+  [
+    'sentry',
+    'issue-created',
+    {
+      subject: '[New issue] TypeError: cart is undefined',
+      tone: 'bad',
+      thread: 'sentry:issue:1170820242',
+      link: 'https://acme.sentry.io/issues/1170820242/',
+      facts: { Issue: 'SHOP-1A', Users: '2', Project: 'shop-web' },
+    },
+  ],
+  [
+    'sentry',
+    'issue-resolved',
+    {
+      subject: '[Resolved] TypeError: cart is undefined',
+      tone: 'good',
+      thread: 'sentry:issue:1170820242',
+      facts: { By: 'Ada Byron' },
+    },
+  ],
+  [
+    'sentry',
+    'event_alert-triggered',
+    {
+      subject: '[Alert] TypeError: cart is undefined',
+      tone: 'bad',
+      thread: 'sentry:issue:1170820242',
+      key: 'e4874d664c3540c1a32eab185f12c5ab:Many errors',
+      facts: { Rule: 'Many errors', browser: 'Firefox 139' },
+    },
+  ],
+  [
+    'sentry',
+    'metric_alert-critical',
+    {
+      subject: '[Critical] Checkout error rate',
+      tone: 'bad',
+      thread: 'sentry:alert:4',
+      text: '20 events in the last 10 minutes',
+    },
+  ],
+  [
+    'uptime-kuma',
+    'down',
+    {
+      subject: '[Down] Shop',
+      tone: 'bad',
+      thread: 'uptime-kuma:3',
+      link: 'https://shop.example.com/health',
+      facts: { Time: '2026-05-02 12:00:00 (Europe/Berlin)' },
+      text: 'Request failed with status code 503',
+    },
+  ],
+  [
+    'uptime-kuma',
+    'up',
+    {
+      subject: '[Up] Shop',
+      tone: 'good',
+      thread: 'uptime-kuma:3',
+      facts: { 'Response time': '83 ms' },
+    },
+  ],
+  [
+    'uptime-kuma',
+    'test',
+    { subject: 'Uptime Kuma: Mail Testing', tone: 'neutral', thread: null, text: 'Mail Testing' },
+  ],
+  [
+    'statuspage',
+    'incident-identified',
+    {
+      subject: '[Identified] Payments are slow',
+      tone: 'bad',
+      thread: 'statuspage:lbkhbwn21v5q',
+      key: 'lbkhbwn21v5q:drfcwbnpxnr6',
+      link: 'http://stspg.io/abc',
+      facts: { Impact: 'major' },
+      text: 'A bad release was found. We roll it back.',
+    },
+  ],
+  [
+    'statuspage',
+    'incident-resolved',
+    {
+      subject: '[Resolved] Payments are slow',
+      tone: 'good',
+      thread: 'statuspage:lbkhbwn21v5q',
+      key: 'lbkhbwn21v5q:9xk0resolved',
+      facts: { Resolved: '2026-05-02T11:00:00Z' },
+      text: 'Payments are fast again.',
+    },
+  ],
+  [
+    'statuspage',
+    'component-outage',
+    {
+      subject: '[Major outage] Checkout API',
+      tone: 'bad',
+      thread: 'statuspage:component:rb5wq1dczvbm',
+      key: 'k7730b5v92bv',
+      facts: { Before: 'Operational' },
+    },
+  ],
+  [
+    'cloudevents',
+    'structured',
+    {
+      subject: 'com.example.order.created: order-1001',
+      tone: 'neutral',
+      thread: 'cloudevents:/shop/orders:order-1001',
+      key: '/shop/orders:A234-1234-1234',
+      facts: { Time: '2026-05-02T10:00:00Z', 'total.currency': 'EUR' },
+    },
+  ],
+  [
+    'cloudevents',
+    'binary',
+    {
+      headers: {
+        'ce-specversion': '1.0',
+        'ce-type': 'com.example.order.created',
+        'ce-source': '/shop/orders',
+        'ce-id': 'B-1',
+        'ce-subject': 'caf%C3%A9',
+      },
+      subject: 'com.example.order.created: café',
+      tone: 'neutral',
+      thread: 'cloudevents:/shop/orders:café',
+      key: '/shop/orders:B-1',
+      facts: { order: '1002' },
+    },
+  ],
+  [
+    'slack',
+    'text',
+    {
+      subject: 'Deploy of shop done: build 7 (https://ci.example.com/7) & https://shop.example.com',
+      tone: 'neutral',
+      thread: null,
+    },
+  ],
+  [
+    'slack',
+    'blocks',
+    {
+      subject: 'fallback',
+      tone: 'neutral',
+      thread: null,
+      link: 'https://example.com/r/1/approve',
+      facts: { Type: 'Computer', When: 'Aug 10' },
+      text: 'See the help (https://example.com/help)',
+    },
+  ],
+  [
+    'slack',
+    'attachments',
+    {
+      subject: 'web-1 is down',
+      tone: 'bad',
+      thread: null,
+      link: 'https://nagios.example.com/web-1',
+      facts: { Priority: 'High' },
+      text: 'nagios\nNagios\nPing @here: lost all 5 packets\nNagios API',
+    },
+  ],
 ];
 
 describe.each(TABLE)('%s: %s', (preset, file, expected) => {
@@ -203,20 +515,31 @@ test.each([
   ['github', 'ping', github('ping')],
   ['github', 'pull_request-labeled', github('pull_request')],
   ['github', 'workflow_run-success', github('workflow_run')],
+  ['gitlab', 'merge_request-updated', {}],
+  ['gitlab', 'pipeline-success', {}],
 ] as const)('%s: %s is no mail', (preset, file, headers) => {
   expect(noticeOf(preset, file, headers)).toBeNull();
 });
 
-/** Every key that any fixture has, so that random JSON gets beyond a preset's first read. */
-const KEYS = 'action alerts status labels commits ref pull_request number issue release workflow_run'.split(
-  ' ',
-);
+/** The keys and the texts of every fixture, so that random JSON gets beyond a preset's first read. */
+const KEYS = new Set<string>();
+const TEXTS = new Set<string>();
+for (const [preset, file] of TABLE) collect(payloadOf(preset, file));
+
+function collect(json: unknown): void {
+  if (typeof json === 'string') TEXTS.add(json);
+  if (typeof json !== 'object' || json === null) return;
+  for (const [key, member] of Object.entries(json)) {
+    if (!Array.isArray(json)) KEYS.add(key);
+    collect(member);
+  }
+}
 
 const json = fc.letrec((tie) => ({
   value: fc.oneof(
     { maxDepth: 4 },
     fc.string({ unit: 'binary' }),
-    fc.constantFrom('opened', 'completed', 'published', 'firing', 'resolved', 'failure'),
+    fc.constantFrom(...TEXTS),
     fc.double(),
     fc.boolean(),
     fc.constant(null),
@@ -241,9 +564,7 @@ describe.each(NAMES)('%s', (name) => {
   it.each(TABLE.filter(([preset]) => preset === name))(
     'takes its own %s: %s with any part replaced',
     (_, file) => {
-      const source: unknown = JSON.parse(
-        readFileSync(new URL(`fixtures/${name}/${file}.json`, import.meta.url), 'utf8'),
-      );
+      const source = payloadOf(name, file);
       const headers = TABLE.find(([preset, its]) => preset === name && its === file)?.[2].headers ?? {};
       for (const value of [null, 0, -1e308, '', 'x', true, [], [null], [[]], {}, { a: 1 }]) {
         for (const payload of withReplaced(source, value)) {

@@ -1,0 +1,43 @@
+/** The parts of a notice, made of values that may be missing. */
+
+import type { Fact, Notice, Section } from './notice.ts';
+
+/** A fact's name, its value (null: no fact) and where it leads. */
+type Entry = readonly [name: string, value: string | null, url?: string | null];
+
+export function facts(...entries: readonly Entry[]): readonly Fact[] {
+  return entries.flatMap(([name, value, url]) => {
+    if (value === null) return [];
+    return [url ? { name, value, url } : { name, value }];
+  });
+}
+
+/** One section; none at all where it would be empty. */
+export function section(
+  title: string | null,
+  text: string | null,
+  facts: readonly Fact[] = [],
+): readonly Section[] {
+  return text === null && facts.length === 0 ? [] : [{ title, text, facts }];
+}
+
+export function link(text: string, url: string | null): Notice['link'] {
+  return url === null ? null : { text, url };
+}
+
+/** A text's first line. */
+export function firstLine(text: string): string {
+  return text.split('\n', 1)[0]?.trim() ?? '';
+}
+
+/** `payment_failed` → `Payment failed`. */
+export function sentence(name: string): string {
+  const words = name.replace(/[._-]+/g, ' ').trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The texts that are there, joined; null where there are none. */
+export function join(separator: string, ...parts: readonly (string | null)[]): string | null {
+  const found = parts.filter((part) => part !== null);
+  return found.length === 0 ? null : found.join(separator);
+}

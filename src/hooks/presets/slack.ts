@@ -1,0 +1,141 @@
+/** What apps post to a Slack incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
+
+import { at, list, text } from '../json-read.ts';
+import type { Fact, Notice, Preset, Section } from '../notice.ts';
+import { facts, firstLine, join, link, section } from '../notice-parts.ts';
+import { anyNotice } from './any.ts';
+
+const MAX_PARTS = 40;
+const MAX_DEPTH = 6;
+
+export const slack: Preset = ({ payload }) => {
+  const blocks = list(payload, 'blocks').slice(0, MAX_PARTS);
+  const attachments = list(payload, 'attachments').slice(0, MAX_PARTS);
+  const summary = mrkdwn(text(payload, 'text'));
+  const sections = [
+    // Beside blocks, the text is what a notification shows of them.
+    ...(blocks.length > 0 ? blocks.flatMap(block) : section(null, summary)),
+    ...attachments.flatMap(attachment),
+  ];
+  if (sections.length === 0) return anyNotice(payload, 'Slack message');
+  const title = firstLine(summary ?? sections[0]?.title ?? sections[0]?.text ?? '') || 'Slack message';
+  return {
+    subject: title,
+    title,
+    tone: toneOf(text(attachments[0], 'color')),
+    sections,
+    link: button(blocks) ?? link('Open', text(attachments[0], 'title_link')),
+    thread: null,
+    key: null,
+  };
+};
+
+function toneOf(colour: string | null): Notice['tone'] {
+  if (colour === 'good') return 'good';
+  if (colour === 'warning') return 'warning';
+  return colour === 'danger' ? 'bad' : 'neutral';
+}
+
+function block(read: unknown): readonly Section[] {
+  const content = plain(at(read, 'text'));
+  switch (text(read, 'type')) {
+    case 'header':
+      return content === null ? [] : [{ title: content, text: null, facts: [] }];
+    case 'context':
+      return section(null, join(' · ', ...list(read, 'elements').map(plain)));
+    case 'rich_text':
+      return section(null, richText(read, 0));
+    case 'image':
+      return section(
+        null,
+        null,
+        facts([text(read, 'alt_text') ?? 'Image', text(read, 'image_url'), text(read, 'image_url')]),
+      );
+    default:
+      return section(null, content, list(read, 'fields').flatMap(field));
+  }
+}
+
+/** A field of a section: most have a bold first line for a name. */
+function field(read: unknown): readonly Fact[] {
+  const content = plain(read);
+  if (content === null) return [];
+  const name = firstLine(content);
+  const value = content.slice(name.length).trim();
+  return value === '' ? [{ name: '', value: name }] : [{ name: name.replace(/:$/, ''), value }];
+}
+
+function attachment(read: unknown): readonly Section[] {
+  const title = mrkdwn(text(read, 'title'));
+  const parts = ['author_name', 'pretext', 'text', 'footer'].map((key) => mrkdwn(text(read, key)));
+  const content = join('\n', ...parts) ?? (title === null ? mrkdwn(text(read, 'fallback')) : null);
+  const fields = list(read, 'fields').map(
+    (field) => [mrkdwn(text(field, 'title')) ?? '', mrkdwn(text(field, 'value'))] as const,
+  );
+  const inner = list(read, 'blocks').slice(0, MAX_PARTS).flatMap(block);
+  const own = section(title, content, facts(...fields));
+  return title !== null && own.length === 0
+    ? [{ title, text: null, facts: [] }, ...inner]
+    : [...own, ...inner];
+}
+
+/** The first button with an address. */
+function button(blocks: readonly unknown[]): Notice['link'] {
+  const elements = blocks.flatMap((block) => [...list(block, 'elements'), at(block, 'accessory')]);
+  const found = elements.find(
+    (element) => text(element, 'type') === 'button' && text(element, 'url') !== null,
+  );
+  return link(plain(at(found, 'text')) ?? 'Open', text(found, 'url'));
+}
+
+/** A text object: `mrkdwn` has marks, `plain_text` has none. */
+function plain(object: unknown): string | null {
+  const content = text(object, 'text');
+  return text(object, 'type') === 'plain_text' ? content : mrkdwn(content);
+}
+
+/** The text of a `rich_text` block: its lists and sections as lines, their elements run together. */
+function richText(element: unknown, depth: number): string | null {
+  if (depth > MAX_DEPTH) return null;
+  const type = text(element, 'type');
+  const name = at(element, 'text');
+  if (type === 'link') return labelled(text(element, 'url') ?? '', text(name));
+  if (type === 'emoji') return `:${text(element, 'name') ?? ''}:`;
+  if (type === 'user') return `@${text(element, 'user_id') ?? ''}`;
+  if (type === 'channel') return `#${text(element, 'channel_id') ?? ''}`;
+  // Not trimmed: the blanks stand between the elements.
+  if (typeof name === 'string') return name;
+  const isBlock = type === 'rich_text' || type === 'rich_text_list';
+  const bullet = type === 'rich_text_list' ? '• ' : '';
+  const parts = list(element, 'elements').map((part) => richText(part, depth + 1));
+  return join(isBlock ? '\n' : '', ...parts.map((part) => (part === null ? null : bullet + part)));
+}
+
+const MAX_MRKDWN = 40_000;
+
+/** Slack's markup as plain text: https://docs.slack.dev/messaging/formatting-message-text */
+function mrkdwn(marked: string | null): string | null {
+  if (marked === null) return null;
+  return marked
+    .slice(0, MAX_MRKDWN)
+    .replace(/<([^<>|]*)(?:\|([^<>]*))?>/g, (_, target: string, label?: string) =>
+      reference(target, label ?? null),
+    )
+    .replace(/(?<![\w*_~`])([*_~`])(?=\S)([^*_~`\n]*[^\s*_~`])\1(?![\w*_~`])/g, '$2')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&');
+}
+
+/** What stands between angle brackets: a link, or a user, a channel, a group or a date. */
+function reference(target: string, label: string | null): string {
+  if (/^[@#]/.test(target)) return `${target.charAt(0)}${label ?? target.slice(1)}`;
+  if (target.startsWith('!date^')) return label ?? target;
+  if (target.startsWith('!')) return label ?? `@${target.slice(1).split('^', 1)[0]}`;
+  return labelled(target, label);
+}
+
+/** `build 7 (https://…)`. */
+function labelled(url: string, label: string | null): string {
+  return label === null || label === url ? url : `${label} (${url})`;
+}

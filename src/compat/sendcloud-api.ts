@@ -8,8 +8,7 @@ import type { Authenticator, Caller } from '../authenticate.ts';
 import { type Form, type FormFile, readForm } from '../form.ts';
 import { hasAtMost } from '../json.ts';
 import type { Log } from '../log.ts';
-import type { MailboxInput } from '../message/mailbox.ts';
-import { parseMailbox } from '../message/mailbox.ts';
+import { type MailboxInput, parseMailbox } from '../message/mailbox.ts';
 import { type Failure, type FailureCode, failure, isFailure, kindOf } from '../outcome.ts';
 import type { Send, Sent } from '../send.ts';
 import { MAX_RECIPIENTS } from '../sendcloud.ts';
@@ -198,7 +197,8 @@ function orderOf(form: Form): Order | Refused {
       html: fields.html,
       label: fields.labelId,
       headers,
-      attachments: form.files.map(attachmentOf),
+      // A page's form has a nameless one where no file was chosen.
+      attachments: form.files.filter(({ filename }) => filename !== '').map(attachmentOf),
     },
     to: cc.length + bcc.length === 0 ? to.map((address) => [address]) : [to],
     key: sendRequestId,

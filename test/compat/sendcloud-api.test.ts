@@ -1,6 +1,6 @@
 /** SendCloud's API v2 as its clients use it: the kinds of request that its documentation has for each of them. */
 
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +53,8 @@ const arrived = (postern: Running) =>
       mail: await PostalMime.parse(message as Buffer),
     })),
   );
+
+const entries = (record: Record<string, string>) => Object.entries(record);
 
 /** Each prints the answer to its standard output. */
 const CLIENTS: Record<string, (url: string, more: Record<string, string>) => readonly [string, string[]]> = {
@@ -121,10 +123,29 @@ print(request.urlopen(sys.argv[1], parse.urlencode(json.loads(sys.argv[2])).enco
   ],
 };
 
-const entries = (record: Record<string, string>) => Object.entries(record);
+const PROBES: Record<string, readonly string[]> = {
+  curl: ['--version'],
+  python3: ['-c', 'import requests'],
+  php: ['--version'],
+};
+
+function isThere(program: string): boolean {
+  try {
+    execFileSync(program, PROBES[program], { stdio: 'ignore' });
+    return true;
+  } catch {
+    console.warn(
+      `${program} is not installed, its tests are left out (Debian: curl, python3-requests, php-cli).`,
+    );
+    return false;
+  }
+}
+
+const INSTALLED = Object.keys(PROBES).filter(isThere);
+const AVAILABLE = Object.entries(CLIENTS).filter(([, command]) => INSTALLED.includes(command('', {})[0]));
 
 describe.concurrent('SendCloud API v2, by its clients', { timeout: 60_000 }, () => {
-  it.each(Object.entries(CLIENTS))('%s', async (name, command) => {
+  it.each(AVAILABLE)('%s', async (name, command) => {
     await using postern = await startPostern();
     const [program, args] = command(`${postern.url}/apiv2/mail/send`, PARAMETERS);
     const { stdout } = await run(program, args);
@@ -211,6 +232,18 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
   it('leaves the ids out where they are not asked for', async () => {
     await using postern = await startPostern();
     expect((await ask(postern, form({ respEmailId: 'false' }))).answer.info).toEqual({});
+  });
+
+  it('takes the name in from where there is no fromName, and passes over a file that was not chosen', async () => {
+    await using postern = await startPostern();
+    const body = new FormData();
+    const named = { ...PARAMETERS, from: '爱发信支持<support@ifaxin.com>', fromName: '' };
+    for (const [name, value] of entries(named)) body.append(name, value);
+    body.append('attachments', new Blob([]), '');
+    expect((await ask(postern, body)).answer.statusCode).toBe(200);
+    const [{ mail } = expect.fail()] = await arrived(postern);
+    expect(mail.from).toMatchObject({ name: '爱发信支持', address: 'support@ifaxin.com' });
+    expect(mail.attachments).toEqual([]);
   });
 
   it('sends a sendRequestId once', async () => {

@@ -1,6 +1,7 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
+import { createSendCloudApi } from '../compat/sendcloud-api.ts';
 import type { Config, ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createEnqueue } from '../enqueue.ts';
@@ -73,16 +74,17 @@ export function createGateway(config: Config, edges: Edges): Gateway {
   });
   const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
+  const send = createSend({ submit, enqueue, maxMessageBytes, emit });
   const app = createApp({
     ...edges,
     ready,
     authenticator,
     outbox: edges.outbox?.outbox ?? null,
-    send: createSend({ submit, enqueue, maxMessageBytes, emit }),
+    send,
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
-    adapters: [],
+    adapters: [createSendCloudApi({ authenticator, send, log: edges.log })],
   });
   return {
     app,

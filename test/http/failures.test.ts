@@ -14,7 +14,7 @@ import { FAILURES, type FailureCode } from '../../src/outcome.ts';
 import { unconfigured } from '../../src/runtime/unconfigured.ts';
 import { createMemoryQuota } from '../../src/stores/memory/quota.ts';
 import { accountWith, fault, INSECURE, says } from '../support/faults.ts';
-import { MESSAGE, type RequestOptions, startPostern } from '../support/postern.ts';
+import { MESSAGE, type RequestOptions, startPostern, TOKEN } from '../support/postern.ts';
 import type { Step, UpstreamOptions } from '../support/upstream.ts';
 
 interface Case {
@@ -381,6 +381,18 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       asking('/v1/messages', { body: 'a=b', headers: { 'Content-Type': 'text/plain' } }),
     ],
     'invalid-message': [422, 'not-sent', false, asking('/v1/messages', { body: {} })],
+    'unsupported-field': [
+      422,
+      'not-sent',
+      false,
+      // The doors that have fields of another service answer in its shape.
+      async () => {
+        await using postern = await startPostern();
+        const form = `apiUser=ifaxin&apiKey=${TOKEN}&labelName=spring`;
+        const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+        return await postern.request('/apiv2/mail/send', { body: form, headers });
+      },
+    ],
     'idempotency-key-reused': [
       422,
       'not-sent',
@@ -468,6 +480,10 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     const [status, delivery, retryable, produce] = expected;
     const response = await produce();
     expect(response.status).toBe(status);
+    if (code === 'unsupported-field') {
+      expect(await response.json()).toMatchObject({ statusCode: status, info: { code } });
+      return;
+    }
     expect(response.headers.get('Content-Type')).toBe('application/problem+json');
     const { title } = FAILURES[code as FailureCode];
     expect(await response.json()).toMatchObject({ code, status, delivery, retryable, title });

@@ -138,6 +138,13 @@ export const FAILURES = {
     delivery: 'not-sent',
     retryable: false,
   },
+  'unsupported-field': {
+    status: 422,
+    smtp: null,
+    title: 'A field of another API that this gateway does not have',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'idempotency-key-reused': {
     status: 422,
     smtp: { code: 554, text: '5.6.0 The Idempotency-Key belongs to another message' },

@@ -1,6 +1,7 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
+import { createResend } from '../compat/resend.ts';
 import type { Config, ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createEnqueue } from '../enqueue.ts';
@@ -73,16 +74,18 @@ export function createGateway(config: Config, edges: Edges): Gateway {
   });
   const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
+  const send = createSend({ submit, enqueue, maxMessageBytes, emit });
+  const outbox = edges.outbox?.outbox ?? null;
   const app = createApp({
     ...edges,
     ready,
     authenticator,
-    outbox: edges.outbox?.outbox ?? null,
-    send: createSend({ submit, enqueue, maxMessageBytes, emit }),
+    outbox,
+    send,
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
-    adapters: [],
+    adapters: [createResend({ send, outbox, maxMessageBytes })],
   });
   return {
     app,

@@ -203,8 +203,10 @@ function messageFrom(email: unknown): Json | Failure {
 function headersFrom({ headers, tags }: Json): unknown {
   if (!isGiven(tags)) return headers;
   if (!Array.isArray(tags)) return invalid({ pointer: '/tags', message: 'Use a list of tags.' });
-  if (isGiven(headers) && !isObject(headers)) return headers;
-  const all: Record<string, unknown> = { ...(headers as Json | null | undefined) };
+  // Some languages write an empty object as a list.
+  const none = !isGiven(headers) || (Array.isArray(headers) && headers.length === 0);
+  if (!none && !isObject(headers)) return headers;
+  const all: Record<string, unknown> = isObject(headers) ? { ...headers } : {};
   const taken = new Set(Object.keys(all).map((name) => name.toLowerCase()));
   for (const [index, tag] of tags.entries()) {
     const pointer = `/tags/${index}`;

@@ -170,6 +170,14 @@ describe('emails.send', () => {
     expect(error?.message.startsWith(`${field}: `)).toBe(true);
   });
 
+  test('headers that some languages write as an empty list cost no tag', async () => {
+    const { postern } = await open(NO_OUTBOX);
+    const body = { ...EMAIL, headers: [], tags: [{ name: 'order', value: '17' }] };
+    expect((await postern.request('/resend/emails', { body })).status).toBe(200);
+    const [email] = await taken(postern, 1);
+    expect(email && header(email, 'sc-custom-order')).toBe('17');
+  });
+
   test('an unknown field is refused, and one that is null is none', async () => {
     const { postern } = await open();
     const unknown = await postern.request('/resend/emails', { body: { ...EMAIL, priority: 'high' } });

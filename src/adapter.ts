@@ -26,8 +26,8 @@ export interface AdapterResponse {
 interface AnyAdapter {
   /** `/resend`; it is asked whatever is below. */
   readonly prefix: string;
-  /** A failure in the adapter's own shape, those before it is asked included. */
-  refuse(failed: Failure): AdapterResponse;
+  /** A failure before the adapter is asked, in its own shape. */
+  refuse(failed: Failure, request: Pick<AdapterRequest, 'header'>): AdapterResponse;
 }
 
 /** The Authorization header is checked before the body is read. */

@@ -21,7 +21,24 @@ export interface SentFacts {
   /** Pictures made from data URIs. */
   readonly embedded: number;
   readonly warnings: readonly FieldError[];
+  /** What its headers say; absent for a whole message. */
+  readonly headers?: SentHeaders;
 }
+
+/** Of each list the first {@link MOST_LISTED}, so that a record stays small. */
+export interface SentHeaders {
+  /** The mailbox; the others are addresses alone. */
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly cc: readonly string[];
+  readonly bcc: readonly string[];
+  readonly replyTo: readonly string[];
+  /** At most {@link MOST_SUBJECT_CHARS}. */
+  readonly subject: string;
+}
+
+export const MOST_LISTED = 50;
+export const MOST_SUBJECT_CHARS = 1000;
 
 /** A message on its way into the outbox. */
 export interface NewEntry {

@@ -7,11 +7,18 @@ import { sha256 } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
-import { messageIdFor } from './message/message.ts';
+import type { Mailbox } from './message/mailbox.ts';
+import { type Message, messageIdFor } from './message/message.ts';
 import { parseMessage } from './message/parse.ts';
 import { parseWhole, type WholeInput } from './message/whole.ts';
 import { type Emit, messageEvent, type Origin } from './message-event.ts';
-import type { OutboxRecord, SentFacts } from './outbox.ts';
+import {
+  MOST_LISTED,
+  MOST_SUBJECT_CHARS,
+  type OutboxRecord,
+  type SentFacts,
+  type SentHeaders,
+} from './outbox.ts';
 import {
   type Accepted,
   type Failure,
@@ -115,11 +122,9 @@ export function createSend(options: {
         ? draftOfWhole(source.whole, caller)
         : draftOf(source.json, caller, id, maxMessageBytes);
     if (isFailure(draft)) return draft;
-    const { envelope, bytes, size, eightBit, label, sendAt, ...sent } = draft;
-    if (bytes === null || size > maxMessageBytes) {
-      const detail = `The message has ${size} bytes as transferred; at most ${maxMessageBytes} are allowed.`;
-      return failure('message-too-large', detail);
-    }
+    const fitting = within(draft, maxMessageBytes);
+    if (isFailure(fitting)) return fitting;
+    const { envelope, bytes, size, eightBit, label, sendAt, ...sent } = fitting;
     // A preference may be passed over (RFC 7240 section 2); a time may not.
     const queued = sendAt !== null || (deferred && enqueue !== null);
     const submission = {
@@ -216,7 +221,46 @@ function draftOf(json: unknown, { account }: Caller, id: string, maxBytes: numbe
   if (forbidden) return forbidden;
   const messageId = message.messageId ?? messageIdFor(id, message.from);
   const composed = compose(message, { messageId, date: new Date() }, maxBytes);
-  return { ...composed, eightBit: false, label, messageId, embedded, warnings, sendAt };
+  return {
+    ...composed,
+    eightBit: false,
+    label,
+    messageId,
+    embedded,
+    warnings,
+    sendAt,
+    headers: headersOf(message),
+  };
+}
+
+const headersOf = ({ from, to, cc, bcc, replyTo, subject }: Message): SentHeaders => ({
+  from: from.name ? `${from.name} <${from.address}>` : from.address,
+  to: addressesOf(to),
+  cc: addressesOf(cc),
+  bcc: addressesOf(bcc),
+  replyTo: addressesOf(replyTo),
+  subject: subject.slice(0, MOST_SUBJECT_CHARS).toWellFormed(),
+});
+
+const addressesOf = (mailboxes: readonly Mailbox[]): string[] =>
+  mailboxes.slice(0, MOST_LISTED).map(({ address }) => address);
+
+/** Why a message would be refused before upstream is asked, or null: nothing is sent. */
+export function checkMessage(json: unknown, caller: Caller, maxMessageBytes: number): Failure | null {
+  const draft = draftOf(json, caller, crypto.randomUUID(), maxMessageBytes);
+  if (isFailure(draft)) return draft;
+  const forbidden = policyFailure(caller.account, draft.envelope.from, draft.label);
+  if (forbidden) return forbidden;
+  const whole = within(draft, maxMessageBytes);
+  return isFailure(whole) ? whole : null;
+}
+
+/** The draft itself where it has at most so many bytes. */
+function within(draft: Draft, maxBytes: number): (Draft & { readonly bytes: Uint8Array }) | Failure {
+  const { bytes, size } = draft;
+  if (bytes !== null && size <= maxBytes) return { ...draft, bytes };
+  const detail = `The message has ${size} bytes as transferred; at most ${maxBytes} are allowed.`;
+  return failure('message-too-large', detail);
 }
 
 function draftOfWhole(input: WholeInput, { account }: Caller): Draft | Failure {

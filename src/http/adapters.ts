@@ -15,7 +15,8 @@ type AdapterOptions = Parameters<typeof authenticate>[0] &
 export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<Env> {
   const routes = new Hono<Env>();
   routes.use(async function shapeFailures(c, next) {
-    c.set('refuse', (failed) => respond(c, adapter.refuse(failed)));
+    const header = (name: string) => c.req.header(name) ?? null;
+    c.set('refuse', (failed) => respond(c, adapter.refuse(failed, { header })));
     await next();
   });
 

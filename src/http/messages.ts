@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
 import { deadlineIn } from '../deadline.ts';
+import { BATCH_WORKERS, eachOf } from '../each-of.ts';
 import type { Origin } from '../message-event.ts';
 import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
@@ -24,9 +25,6 @@ export interface MessagesOptions {
 }
 
 export const MOST_IN_BATCH = 100;
-
-/** Messages of one batch in flight at once: enough to keep a login's connections busy. */
-const BATCH_WORKERS = 8;
 
 export function messageRoutes(options: MessagesOptions): Hono<Env> {
   const { send, deadlineMs } = options;
@@ -122,34 +120,6 @@ function batchItem(c: Context, { result }: Sent): BatchItem {
   if (!isFailure(result)) return { status: 200, receipt: result };
   const problem = problemOf(result, instanceOf(c));
   return { status: problem.status, problem };
-}
-
-/**
- * Runs `work` for every item, `workers` at a time; the results are in the items' order.
- *
- * Every item starts in a turn of the event loop of its own: the validation of a large message takes long
- * enough to be felt by all others, and one that fails waits for nothing. A turn costs some 5 µs.
- */
-async function eachOf<T, R>(
-  items: readonly T[],
-  workers: number,
-  work: (item: T, index: number) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  const queue = items.entries();
-  let turn = Promise.resolve();
-  const nextTurn = () => {
-    turn = turn.then(() => new Promise((resolve) => setImmediate(resolve)));
-    return turn;
-  };
-  const worker = async () => {
-    for (const [index, item] of queue) {
-      await nextTurn();
-      results[index] = await work(item, index);
-    }
-  };
-  await Promise.all(Array.from({ length: workers }, worker));
-  return results;
 }
 
 /** The state after the last draw of a batch: what was drawn last left the least. */

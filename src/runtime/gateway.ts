@@ -1,6 +1,7 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
+import { createResend } from '../compat/resend.ts';
 import { createSendCloudApi } from '../compat/sendcloud-api.ts';
 import type { Config, ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
@@ -75,16 +76,20 @@ export function createGateway(config: Config, edges: Edges): Gateway {
   const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const send = createSend({ submit, enqueue, maxMessageBytes, emit });
+  const outbox = edges.outbox?.outbox ?? null;
   const app = createApp({
     ...edges,
     ready,
     authenticator,
-    outbox: edges.outbox?.outbox ?? null,
+    outbox,
     send,
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
-    adapters: [createSendCloudApi({ authenticator, send, log: edges.log })],
+    adapters: [
+      createResend({ send, outbox, maxMessageBytes }),
+      createSendCloudApi({ authenticator, send, log: edges.log }),
+    ],
   });
   return {
     app,

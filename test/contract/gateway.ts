@@ -6,6 +6,7 @@
  */
 
 import PostalMime from 'postal-mime';
+import { Resend } from 'resend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
 import { fault, INSECURE } from '../support/faults.ts';
@@ -291,6 +292,26 @@ export function gatewayContract(runtime: Runtime): void {
     expect(mail.bcc).toBeUndefined();
     expect(mail.attachments).toMatchObject([{ contentId: '<image1>', mimeType: 'image/png', related: true }]);
     expect(bytesOf(mail.attachments[0])).toEqual(Buffer.from(PICTURE, 'base64'));
+  });
+
+  test("Resend's own client: an email, a batch, and what is refused", async () => {
+    await using upstream = await meet();
+    const { tokens } = nextUser();
+    const resend = new Resend(tokens[0], { baseUrl: `${gateway.url}/resend` });
+    const email = { from: MESSAGE.from, to: MESSAGE.to, subject: 'One', text: 'By its client.' };
+    const tags = [{ name: 'order', value: '17' }];
+    const { data } = await resend.emails.send({ ...email, tags }, { idempotencyKey: 'order/17' });
+    await expect.poll(() => upstream.taken.length, { timeout: 10_000 }).toBe(1);
+    const again = await resend.emails.send({ ...email, tags }, { idempotencyKey: 'order/17' });
+    expect(again.data).toEqual(data);
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    expect(mail).toMatchObject({ subject: 'One', messageId: `<${data?.id}@ifaxin.com>` });
+    expect(mail.headers).toContainEqual(expect.objectContaining({ key: 'sc-custom-order', value: '17' }));
+    const batch = await resend.batch.send([email, { ...email, subject: 'Two' }]);
+    expect(batch.data?.data).toHaveLength(2);
+    await expect.poll(() => upstream.taken.length, { timeout: 10_000 }).toBe(3);
+    const { error } = await resend.emails.send({ ...email, topicId: 'news' });
+    expect(error).toMatchObject({ name: 'validation_error', statusCode: 422, code: 'unsupported-field' });
   });
 
   test('a batch: each message has its own end, in order', async () => {

@@ -476,6 +476,13 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     'outcome-unknown': [504, 'unknown', false, sending({}, fault('dot', 'close'))],
   };
 
+  it('unsupported-field is for doors of other shapes, each of which answers in its own', async () => {
+    const body = { from: 'a@ifaxin.com', to: 'b@ifaxin.com', subject: 'S', text: 'T', topic_id: '1' };
+    const response = await asking('/resend/emails', { body })();
+    expect(response.status).toBe(422);
+    expect(await response.json()).toMatchObject({ code: 'unsupported-field', statusCode: 422 });
+  });
+
   it.each(Object.entries(WALK))('%s is what a real request gets', async (code, expected) => {
     const [status, delivery, retryable, produce] = expected;
     const response = await produce();

@@ -26,20 +26,20 @@ export interface AdapterResponse {
 interface AnyAdapter {
   /** `/resend`; it is asked whatever is below. */
   readonly prefix: string;
-  /** A failure before the adapter is asked, in its own shape. */
-  refuse(failed: Failure, request: Pick<AdapterRequest, 'header'>): AdapterResponse;
+  /** A failure in the adapter's own shape, those before it is asked included; null: a problem document, as ours. */
+  readonly refuse: ((failed: Failure, request: Pick<AdapterRequest, 'header'>) => AdapterResponse) | null;
 }
 
 /** The Authorization header is checked before the body is read. */
 export interface AuthenticatedAdapter extends AnyAdapter {
   readonly credentials: 'header';
-  handle(request: AdapterRequest, caller: Caller): Promise<AdapterResponse>;
+  handle(request: AdapterRequest, caller: Caller): Promise<AdapterResponse | Failure>;
 }
 
 /** The credentials are somewhere else in the request: in the body, or in a signature of it. */
 export interface SelfAuthenticatingAdapter extends AnyAdapter {
   readonly credentials: 'own';
-  handle(request: AdapterRequest): Promise<AdapterResponse>;
+  handle(request: AdapterRequest): Promise<AdapterResponse | Failure>;
 }
 
 export type Adapter = AuthenticatedAdapter | SelfAuthenticatingAdapter;

@@ -22,6 +22,8 @@ export interface Caller {
 export interface Authenticator {
   /** A gateway token from `address`, compared in constant time. */
   token(token: string, address: string): Promise<Caller | Failure>;
+  /** Counts a wrong secret that came from `address`; a failure where there were too many of them. */
+  wrongSecret(address: string): Failure | null;
   /**
    * A user name and password, as HTTP Basic and SMTP have them: a gateway token of that very api_user, or else its
    * api_key, which upstream's login proves before anything is drawn.
@@ -70,11 +72,10 @@ export function createAuthenticator(options: {
     async token(token, address) {
       const caller = await byToken(token);
       if (!isFailure(caller)) return caller;
-      const refused = failedLogins.refusal(null, address);
-      if (refused) return refused;
-      failedLogins.add(null, address);
-      return caller;
+      return wrongSecret(address) ?? caller;
     },
+
+    wrongSecret,
 
     async login(apiUser, password, address, signal) {
       // A right token is always taken: a neighbour behind the same address with a wrong one must not lock it out,
@@ -96,6 +97,12 @@ export function createAuthenticator(options: {
       findToken = tokenFinder(updated);
     },
   };
+
+  function wrongSecret(address: string): Failure | null {
+    const refused = failedLogins.refusal(null, address);
+    if (!refused) failedLogins.add(null, address);
+    return refused;
+  }
 
   async function byToken(token: string, apiUser?: string): Promise<Caller | Failure> {
     const found = await findToken(token);

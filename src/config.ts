@@ -58,6 +58,8 @@ export interface Config {
     /** PEM files; only the sandbox, which has a certificate of its own, can do without. */
     readonly files: { readonly cert: string; readonly key: string } | null;
   } | null;
+  /** The JSON of the hooks, which `hooks/` reads; null where there are none. */
+  readonly hooks: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -121,6 +123,7 @@ const SECRETS = [
   'ACCOUNTS',
   'UPSTASH_REDIS_REST_TOKEN',
   'METRICS_TOKEN',
+  'HOOKS',
   'AWS_SECRET_ACCESS_KEY',
 ] as const;
 
@@ -335,6 +338,7 @@ const settings = (defaults: Defaults) =>
     OUTBOX_KEEP_DAYS: v.optional(wholeNumber(1, 365), '7'),
     OUTBOX_GIVE_UP_HOURS: v.optional(wholeNumber(1, 720), '24'),
     OUTBOX_MAX_BYTES: v.optional(wholeNumber(1_000_000, 1_000_000_000_000), '1000000000'),
+    HOOKS: v.optional(v.string()),
     SMTP_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
     SMTPS_DOOR_PORT: v.optional(wholeNumber(0, 65535)),
     SMTP_DOOR_CERT: v.optional(v.string()),
@@ -410,6 +414,7 @@ export function parseConfig(
                 ? { cert: value.SMTP_DOOR_CERT, key: value.SMTP_DOOR_KEY }
                 : null,
           },
+    hooks: value.HOOKS ?? null,
     logLevel: value.LOG_LEVEL,
   };
 }
@@ -417,7 +422,7 @@ export function parseConfig(
 /** What the log tells of the settings in force: named one by one, so that a new one is not told by accident. */
 export function withoutSecrets(config: Config) {
   const { accounts, basicAuth, smtp, deadlineMs, maxMessageBytes, quota, redis, corsOrigins } = config;
-  const { host, port, trustedProxies, metricsToken, outbox, smtpDoor, logLevel } = config;
+  const { host, port, trustedProxies, metricsToken, outbox, smtpDoor, hooks, logLevel } = config;
   const told = outbox && {
     location: outbox.aws ? outbox.aws.queueUrl : outbox.location,
     reserve: outbox.reserve,
@@ -446,6 +451,7 @@ export function withoutSecrets(config: Config) {
     metrics: metricsToken !== null,
     outbox: told,
     smtpDoor,
+    hooks: hooks !== null,
     logLevel,
   };
 }

@@ -80,6 +80,20 @@ export const FAILURES = {
     delivery: 'not-sent',
     retryable: false,
   },
+  'bad-signature': {
+    status: 401,
+    smtp: null,
+    title: 'No or a wrong signature',
+    delivery: 'not-sent',
+    retryable: false,
+  },
+  'forbidden-origin': {
+    status: 403,
+    smtp: null,
+    title: 'The form may not be sent from this page',
+    delivery: 'not-sent',
+    retryable: false,
+  },
   'forbidden-sender': {
     status: 403,
     smtp: { code: 550, text: '5.7.1 Sender not allowed for this account' },
@@ -95,6 +109,7 @@ export const FAILURES = {
     retryable: false,
   },
   'not-found': { status: 404, smtp: null, title: 'No such resource', delivery: 'not-sent', retryable: false },
+  'unknown-hook': { status: 404, smtp: null, title: 'No such hook', delivery: 'not-sent', retryable: false },
   'method-not-allowed': {
     status: 405,
     smtp: null,

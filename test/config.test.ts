@@ -59,6 +59,7 @@ describe('the settings', () => {
         maxBytes: 1_000_000_000,
       },
       smtpDoor: null,
+      hooks: null,
       logLevel: 'info',
     });
   });

@@ -324,9 +324,12 @@ function lastEventOf({ state, attempts, sendAt }: OutboxRecord): string {
 const ERRORS: Record<FailureCode, readonly [name: string, status?: number]> = {
   'invalid-request': ['validation_error'],
   unauthorized: ['invalid_api_key', 403],
+  'bad-signature': ['invalid_api_key', 403],
+  'forbidden-origin': ['validation_error'],
   'forbidden-sender': ['validation_error'],
   'forbidden-label': ['validation_error'],
   'not-found': ['not_found'],
+  'unknown-hook': ['not_found'],
   'method-not-allowed': ['method_not_allowed'],
   'request-in-progress': ['concurrent_idempotent_requests'],
   'not-cancellable': ['validation_error'],

@@ -3,10 +3,12 @@
 import { Hono } from 'hono';
 import type { Adapter, AdapterRequest, AdapterResponse } from '../adapter.ts';
 import { deadlineIn } from '../deadline.ts';
+import { type Failure, isFailure } from '../outcome.ts';
 import { authenticate } from './auth.ts';
 import { type BodyOptions, readBody, readStrangersBody } from './body.ts';
 import type { Context, Env } from './context.ts';
 import { type MessagesOptions, originOf } from './messages.ts';
+import { respondProblem } from './problem.ts';
 
 type AdapterOptions = Parameters<typeof authenticate>[0] &
   BodyOptions &
@@ -14,11 +16,14 @@ type AdapterOptions = Parameters<typeof authenticate>[0] &
 
 export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<Env> {
   const routes = new Hono<Env>();
-  routes.use(async function shapeFailures(c, next) {
-    const header = (name: string) => c.req.header(name) ?? null;
-    c.set('refuse', (failed) => respond(c, adapter.refuse(failed, { header })));
-    await next();
-  });
+  const { refuse } = adapter;
+  if (refuse) {
+    routes.use(async function shapeFailures(c, next) {
+      const header = (name: string) => c.req.header(name) ?? null;
+      c.set('refuse', (failed) => respond(c, refuse(failed, { header })));
+      await next();
+    });
+  }
 
   const requestOf = (c: Context): AdapterRequest => {
     const url = new URL(c.req.url);
@@ -44,7 +49,9 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<E
     .all('*', async (c) => respond(c, await adapter.handle(requestOf(c))));
 }
 
-function respond(c: Context, { status, headers, body }: AdapterResponse): Response {
+function respond(c: Context, answer: AdapterResponse | Failure): Response {
+  if (isFailure(answer)) return respondProblem(c, answer);
+  const { status, headers, body } = answer;
   for (const [name, value] of Object.entries(headers ?? {})) c.header(name, value);
   if (body === null) return c.body(null, status as 204);
   return typeof body === 'string' ? c.body(body, status as 200) : c.json(body, status as 200);

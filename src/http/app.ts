@@ -60,12 +60,13 @@ export function createApp(options: AppOptions): Hono<Env> {
     const { status } = c.res;
     const failed = c.get('failed');
     // A message and a refused login have lines of their own; of the rest, what went wrong is worth one by default.
-    const loginRefused = failed && ['unauthorized', 'too-many-failed-logins'].includes(failed.code);
+    const loginRefused =
+      failed && ['unauthorized', 'bad-signature', 'too-many-failed-logins'].includes(failed.code);
     const write = status < 400 || loginRefused || c.get('reported') ? log.debug : log.info;
     write('request', {
       requestId: c.get('requestId'),
       method: c.req.method,
-      path: c.req.path,
+      path: withoutSecret(c.req.path),
       status,
       clientAddress: options.clientAddress(c),
       ...(failed && { code: failed.code, detail: failed.detail }),
@@ -82,13 +83,15 @@ export function createApp(options: AppOptions): Hono<Env> {
   });
   app.get('/openapi.json', (c) => c.json(openapi(options)));
 
+  // Before our own doors: a hook stands below /v1 and has no caller of ours.
+  for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));
+
   app.use('/v1/*', authenticate(options));
   app.use('/v1/*', rateLimit(options.quota, windowSeconds));
   app.use('/v1/*', readBody(bodies));
   app.route('/v1/messages', messageRoutes(options));
   app.route('/v1/messages', outboxRoutes(options.outbox));
   app.route('/v1/quota', quotaRoutes(options.quota, windowSeconds));
-  for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
@@ -123,6 +126,9 @@ const EXPOSED_HEADERS = [
   'Retry-After',
   'Server-Timing',
 ];
+
+/** A hook's address may have its secret in it. */
+const withoutSecret = (path: string): string => path.replace(/^(\/v1\/hooks\/[^/]*\/).+/, '$1…');
 
 /** The methods of the routes at a path, of which one segment may be a parameter. */
 function allowedMethods(app: Hono<Env>, path: string): string[] {

@@ -36,6 +36,7 @@ export function respondProblem(c: Context, failed: Failure): Response {
     c.header('Retry-After', String(Math.max(1, Math.ceil(failed.retryAfterMs / 1000))));
   }
   if (failed.code === 'unauthorized') c.header('WWW-Authenticate', CHALLENGE);
+  if (failed.code === 'bad-signature') c.header('WWW-Authenticate', 'Signature realm="postern"');
   const refuse = c.get('refuse');
   if (refuse) return refuse(failed);
   const problem = problemOf(failed, instanceOf(c));

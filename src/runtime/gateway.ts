@@ -1,9 +1,10 @@
 /** The wiring that every runtime shares: settings and edges in, the gateway out. */
 
+import type { Adapter } from '../adapter.ts';
 import { type Authenticator, createAuthenticator } from '../authenticate.ts';
 import { createResend } from '../compat/resend.ts';
 import { createSendCloudApi } from '../compat/sendcloud-api.ts';
-import type { Config, ConfiguredAccount } from '../config.ts';
+import { type Config, ConfigError, type ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
@@ -50,7 +51,8 @@ export interface Gateway {
   updateAccounts(accounts: readonly ConfiguredAccount[]): void;
 }
 
-export function createGateway(config: Config, edges: Edges): Gateway {
+/** @throws {ConfigError} with all that is wrong with the hooks */
+export async function createGateway(config: Config, edges: Edges): Promise<Gateway> {
   const { basicAuth, maxMessageBytes, corsOrigins } = config;
   let { accounts } = config;
   const readiness = createReadiness({
@@ -77,6 +79,20 @@ export function createGateway(config: Config, edges: Edges): Gateway {
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
   const send = createSend({ submit, enqueue, maxMessageBytes, emit });
   const outbox = edges.outbox?.outbox ?? null;
+  const adapters: Adapter[] = [
+    createResend({ send, outbox, maxMessageBytes }),
+    createSendCloudApi({ authenticator, send, log: edges.log }),
+  ];
+  if (config.hooks !== null) {
+    // Loaded where they are set: templates and presets are a part of the bundle that most never need.
+    const [{ parseHooks }, { createHooks }] = await Promise.all([
+      import('../hooks/hook.ts'),
+      import('../hooks/door.ts'),
+    ]);
+    const parsed = await parseHooks(config.hooks, accounts);
+    if ('problems' in parsed) throw new ConfigError(parsed.problems);
+    adapters.push(createHooks({ ...edges, ...parsed, authenticator, send, accounts: () => accounts }));
+  }
   const app = createApp({
     ...edges,
     ready,
@@ -86,10 +102,7 @@ export function createGateway(config: Config, edges: Edges): Gateway {
     windowMs: config.quota.windowMs,
     corsOrigins,
     maxMessageBytes,
-    adapters: [
-      createResend({ send, outbox, maxMessageBytes }),
-      createSendCloudApi({ authenticator, send, log: edges.log }),
-    ],
+    adapters,
   });
   return {
     app,

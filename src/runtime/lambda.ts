@@ -33,29 +33,29 @@ export const handler = createHandler(process.env);
 
 /** A handler that reads the settings of `environment` at the first event. */
 export function createHandler(environment: Environment): Handler {
-  let answer: Handler | null = null;
-  return (event, context) => {
+  let answer: Promise<Handler> | null = null;
+  return async (event, context) => {
     answer ??= open(environment);
-    return answer(event, context);
+    return (await answer)(event, context);
   };
 }
 
-function open(environment: Environment): Handler {
+async function open(environment: Environment): Promise<Handler> {
   try {
-    return openGateway(environment);
+    return await openGateway(environment);
   } catch (error) {
     if (error instanceof ConfigError) return handle(unconfigured(error, writeLog));
     throw error;
   }
 }
 
-function openGateway(environment: Environment): Handler {
+async function openGateway(environment: Environment): Promise<Handler> {
   const config = parseConfig(environment, DEFAULTS);
   const log = createLog(config.logLevel, writeLog);
   const pool = new Pool({ ...config.smtp, upstream: config.smtp, idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const outbox = openOutbox(config, log);
-  const { app } = createGateway(config, {
+  const { app } = await createGateway(config, {
     ...stores,
     ready: async () => ({
       ...(await stores.ready()),

@@ -46,7 +46,7 @@ export interface Postern {
   close(): Promise<void>;
 }
 
-const DEFAULTS = { connections: 5, ports: '587,2525,25', outbox: 'data/outbox.db' };
+export const NODE_DEFAULTS = { connections: 5, ports: '587,2525,25', outbox: 'data/outbox.db' };
 export const SANDBOX_TOKEN = 'sandbox-token-for-development';
 const SANDBOX_SMTP_DOOR_PORT = '2525';
 /** The sandbox's token is public and its inbox asks for none, so its doors open to this machine alone. */
@@ -73,7 +73,7 @@ export async function start(
   const sandboxed = namesNoAccount(environment) && environment.NODE_ENV !== 'production';
   const sandbox = sandboxed ? await openSandbox(environment) : null;
   const read = (settings: Environment): Config =>
-    parseConfig(sandbox ? settingsOf(sandbox, settings) : settings, DEFAULTS, (path) =>
+    parseConfig(sandbox ? settingsOf(sandbox, settings) : settings, NODE_DEFAULTS, (path) =>
       readFileSync(path, 'utf8'),
     );
   const config = read(environment);
@@ -93,7 +93,7 @@ export async function start(
       emit: (event) => gateway.emit(event),
       log,
     });
-  const gateway = createGateway(config, {
+  const gateway = await createGateway(config, {
     ...stores,
     ready: async () => ({ ...(await stores.ready()), ...(await outbox?.ready()) }),
     quota,

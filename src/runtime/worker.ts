@@ -22,11 +22,11 @@ type Fetch = (request: Request, env: Environment, ctx: ExecutionContext) => Resp
 export default createWorker();
 
 function createWorker(): { fetch: Fetch } {
-  let answer: Fetch | null = null;
+  let answer: Promise<Fetch> | null = null;
   return {
     async fetch(request, env, ctx) {
       answer ??= open(env);
-      const answered = Promise.resolve(answer(request, env, ctx));
+      const answered = answer.then((fetch) => fetch(request, env, ctx));
       // A client that hangs up must not cut a delivery off before its outcome is recorded.
       ctx.waitUntil(answered);
       return answered;
@@ -34,16 +34,16 @@ function createWorker(): { fetch: Fetch } {
   };
 }
 
-function open(env: Environment): Fetch {
+async function open(env: Environment): Promise<Fetch> {
   try {
-    return openGateway(env);
+    return await openGateway(env);
   } catch (error) {
     if (error instanceof ConfigError) return unconfigured(error, console.log).fetch;
     throw error;
   }
 }
 
-function openGateway(env: Environment): Fetch {
+async function openGateway(env: Environment): Promise<Fetch> {
   const config = readSettings(env);
   const log = createLog(config.logLevel, console.log);
   const stores = createWorkerStores(config, env, log);
@@ -61,7 +61,7 @@ function openGateway(env: Environment): Fetch {
     config.outbox && env.OUTBOX_OBJECTS
       ? { outbox: createDurableOutbox(env.OUTBOX_OBJECTS), wake: () => {} }
       : null;
-  const { app } = createGateway(config, {
+  const { app } = await createGateway(config, {
     ...stores,
     deliverer,
     log,

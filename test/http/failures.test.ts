@@ -323,6 +323,17 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       await using postern = await startPostern();
       return await postern.request(path, options);
     };
+  const hooking =
+    (path: string, headers: Record<string, string> = {}): Produce =>
+    async () => {
+      const hook = { from: 'a@ifaxin.com', to: 'b@ifaxin.com' };
+      const hooks = [
+        { ...hook, name: 'ci', scheme: 'bearer', secret: 'a-secret-of-ci' },
+        { ...hook, name: 'contact', preset: 'form', scheme: 'none', origins: ['https://shop.example'] },
+      ];
+      await using postern = await startPostern({ HOOKS: JSON.stringify(hooks) });
+      return await postern.request(path, { body: {}, headers });
+    };
   const STORE_AWAY = {
     UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1',
     UPSTASH_REDIS_REST_TOKEN: 'token',
@@ -340,6 +351,14 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     ],
     'forbidden-sender': [403, 'not-sent', false, sending(accountWith({ from: ['example.com'] }))],
     'forbidden-label': [403, 'not-sent', false, sending(accountWith({ labels: [1, 2] }))],
+    'bad-signature': [401, 'not-sent', false, hooking('/v1/hooks/ci', { Authorization: 'Bearer wrong' })],
+    'forbidden-origin': [
+      403,
+      'not-sent',
+      false,
+      hooking('/v1/hooks/contact', { Origin: 'https://a.example' }),
+    ],
+    'unknown-hook': [404, 'not-sent', false, hooking('/v1/hooks/none')],
     'not-found': [404, 'not-sent', false, asking('/v2/messages')],
     'method-not-allowed': [405, 'not-sent', false, asking('/v1/quota', { method: 'DELETE' })],
     'request-in-progress': [
@@ -508,7 +527,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     const account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 10 };
     const login = async () => ({ account, ownKey: false });
     const app = createApp({
-      authenticator: { token: login, login },
+      authenticator: { token: login, login, wrongSecret: () => null },
       send: async () => {
         throw new Error('a bug in the line of fire');
       },

@@ -1,0 +1,254 @@
+/** `POST /v1/hooks/{name}`: a webhook or a form in, a mail out, by that hook's rules. */
+
+import type { Account } from '../account.ts';
+import type { AdapterRequest, AdapterResponse, SelfAuthenticatingAdapter } from '../adapter.ts';
+import type { Authenticator } from '../authenticate.ts';
+import { sha256 } from '../digest.ts';
+import { peerOf } from '../failed-logins.ts';
+import { readForm } from '../form.ts';
+import { hasAtMost } from '../json.ts';
+import type { Log } from '../log.ts';
+import type { OutboxRecord } from '../outbox.ts';
+import { type Failure, failure, isFailure } from '../outcome.ts';
+import type { Quota } from '../quota.ts';
+import type { Receipt, Send } from '../send.ts';
+import { canonicalApiUser } from '../sendcloud.ts';
+import { formMail } from './form.ts';
+import type { Hook } from './hook.ts';
+import { type Rendered, render, type TemplateContext } from './mail.ts';
+import { PRESETS } from './presets.ts';
+import { type HookRequest, verify } from './schemes.ts';
+
+export interface HooksOptions {
+  /** By name. */
+  readonly hooks: ReadonlyMap<string, Hook>;
+  readonly accounts: () => readonly Account[];
+  readonly authenticator: Pick<Authenticator, 'wrongSecret'>;
+  readonly quota: Quota;
+  readonly send: Send;
+  readonly log: Log;
+}
+
+type Prepared = Rendered & {
+  /** Of the delivery: a repeated one is the same mail. */
+  readonly id: string | null;
+};
+
+/** JSON values in one event. */
+const MOST_VALUES = 100_000;
+
+const SKIPPED: AdapterResponse = { status: 202, body: { skipped: true } };
+
+export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
+  const { authenticator, log, quota, send } = options;
+  return { prefix: '/v1/hooks', credentials: 'own', handle, refuse: null };
+
+  async function handle(request: AdapterRequest): Promise<AdapterResponse | Failure> {
+    const [, name = '', ...rest] = request.path.split('/');
+    const hook = options.hooks.get(name);
+    if (!hook) return failure('unknown-hook', 'No hook has this name.');
+    const { origins } = hook.form;
+    const origin = request.header('origin');
+    const shared = origins && origin && origins.includes(origin) ? corsOf(origin) : {};
+    // A page of an allowed origin may send the form by a script too (Fetch, "CORS-preflight fetch").
+    if (request.method === 'OPTIONS') return { status: 204, headers: shared, body: null };
+    const answer = await answerOf(hook, request, rest.length > 0 ? rest.join('/') : null);
+    return isFailure(answer) ? answer : { ...answer, headers: { ...answer.headers, ...shared } };
+  }
+
+  async function answerOf(
+    hook: Hook,
+    request: AdapterRequest,
+    secretInPath: string | null,
+  ): Promise<AdapterResponse | Failure> {
+    if (request.method !== 'POST') {
+      return failure('method-not-allowed', 'A hook takes POST.');
+    }
+    const { query, body } = request;
+    const asked = { header: request.header, query, body, secretInPath };
+    const proof = await prove(hook, asked, request);
+    if (isFailure(proof)) return proof;
+    const prepared =
+      hook.preset === 'form' ? await ofForm(hook, request, proof.id) : await ofEvent(hook, request, proof.id);
+    if (prepared === null) return thanks(hook, request) ?? SKIPPED;
+    if (isFailure(prepared)) return prepared;
+
+    const account = options
+      .accounts()
+      .find(({ apiUser }) => canonicalApiUser(apiUser) === canonicalApiUser(hook.apiUser));
+    if (!account) return failure('misconfigured', `The account of the hook ${hook.name} is gone.`);
+    const { result } = await send(
+      {
+        caller: { account, ownKey: false },
+        message: { json: prepared.message },
+        key: prepared.id === null ? null : { key: await keyOf(hook, prepared.id), index: null },
+        deferred: hook.mode === 'queued',
+        origin: request.origin,
+      },
+      request.signal,
+    );
+    if (isFailure(result)) {
+      // A service tells the same event again with another time or count in it: it was sent once.
+      return result.code === 'idempotency-key-reused' ? SKIPPED : result;
+    }
+    return thanks(hook, request) ?? sent(result);
+  }
+
+  /** Whether the request is the service's own; the delivery's id where its scheme has one. */
+  async function prove(
+    hook: Hook,
+    asked: HookRequest,
+    request: AdapterRequest,
+  ): Promise<{ readonly id: string | null } | Failure> {
+    const { requestId, clientAddress } = request.origin;
+    if (hook.verifiedBy === null) return { id: null };
+    const proof = await verify(hook.verifiedBy.scheme, hook.verifiedBy.secrets, asked);
+    if (typeof proof !== 'string') return proof;
+    log.info('hook refused', { requestId, hook: hook.name, clientAddress, detail: proof });
+    return authenticator.wrongSecret(clientAddress) ?? failure('bad-signature', proof);
+  }
+
+  async function ofForm(
+    hook: Hook,
+    request: AdapterRequest,
+    id: string | null,
+  ): Promise<Prepared | Failure | null> {
+    const { origins, honeypot, perMinute } = hook.form;
+    const origin = request.header('origin');
+    if (origins && (origin === null || !origins.includes(origin))) {
+      return failure('forbidden-origin', 'This form may not be sent from this page.');
+    }
+    const form = readForm(request.body, request.header('content-type') ?? '');
+    if (typeof form === 'string') return failure('unsupported-media-type', form);
+    if (honeypot !== null && (form.fields.get(honeypot) ?? []).some((value) => value !== '')) {
+      // Whatever filled it in must not learn that it was noticed.
+      log.info('hook skipped', { requestId: request.origin.requestId, hook: hook.name, detail: 'honeypot' });
+      return null;
+    }
+    const window = `form:${hook.name}:${peerOf(request.origin.clientAddress)}`;
+    const drawn = await quota.draw(window, perMinute);
+    if (!drawn.granted) {
+      const detail = `At most ${perMinute} forms a minute are taken from one address.`;
+      return failure('quota-exceeded', detail, { retryAfterMs: drawn.retryAfterMs });
+    }
+    const mail = formMail(form, hook.name, honeypot);
+    const payload = Object.fromEntries([...form.fields].map(([field, values]) => [field, values.join(', ')]));
+    const rendered = await render(hook, { payload, headers: {}, query: {} }, mail.notice);
+    if (rendered === null) return null;
+    const { attachments, replyTo } = mail;
+    const message = {
+      ...rendered.message,
+      ...(attachments.length > 0 && { attachments }),
+      ...(replyTo !== null && hook.replyTo.length === 0 && { replyTo: [replyTo] }),
+    };
+    return { message, key: rendered.key, id: id ?? rendered.key };
+  }
+
+  async function ofEvent(hook: Hook, request: AdapterRequest, id: string | null): Promise<Prepared | null> {
+    const query = Object.fromEntries(request.query);
+    const rendered = await renderEvent(hook, {
+      payload: payloadOf(request),
+      headers: headersOf(request),
+      query,
+    });
+    return rendered === null ? null : { ...rendered, id: hook.key ? rendered.key : (id ?? rendered.key) };
+  }
+}
+
+/** The JSON of the mail that a hook makes of a payload, for its author; null where it is skipped. */
+export async function previewOf(
+  hook: Hook,
+  body: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+): Promise<Rendered['message'] | null> {
+  const text = Buffer.from(body).toString('utf8');
+  const rendered = await renderEvent(hook, { payload: parseOr(text, text), headers, query: {} });
+  return rendered?.message ?? null;
+}
+
+async function renderEvent(hook: Hook, event: TemplateContext): Promise<Rendered | null> {
+  const preset = hook.preset === 'form' ? PRESETS.any : PRESETS[hook.preset];
+  const notice = preset(event);
+  // A `skip` of the hook's own has the word on what its preset would pass over.
+  if (notice === null && hook.skip === null) return null;
+  return render(hook, event, notice ?? PRESETS.any(event));
+}
+
+const corsOf = (origin: string) => ({
+  'Access-Control-Allow-Origin': origin,
+  'Access-Control-Allow-Headers': 'Content-Type, Accept',
+  'Access-Control-Allow-Methods': 'POST',
+  Vary: 'Origin',
+});
+
+const sent = (result: Receipt | OutboxRecord): AdapterResponse =>
+  'state' in result
+    ? {
+        status: 202,
+        headers: { Location: `/v1/messages/${result.id}` },
+        body: { id: result.id, state: result.state },
+      }
+    : { status: 200, body: result };
+
+/** What a person sees who sent a form: the page that is configured, or a plain one. JSON where a script asks for it. */
+function thanks(hook: Hook, request: AdapterRequest): AdapterResponse | null {
+  if (hook.preset !== 'form' || !(request.header('accept') ?? '').includes('text/html')) return null;
+  if (hook.form.redirect !== null) {
+    return { status: 303, headers: { Location: hook.form.redirect }, body: null };
+  }
+  return { status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: THANKS };
+}
+
+const THANKS = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>Thank you</title>
+<body style="font:1.1rem/1.5 system-ui;max-width:30rem;margin:15vh auto;padding:0 1rem"><h1>Thank you</h1><p>Your message is on its way.</p></body></html>`;
+
+/** JSON; a form, as GitHub and Slack can send one, with the JSON in `payload`; else the text itself. */
+function payloadOf(request: AdapterRequest): unknown {
+  const type = request.header('content-type') ?? '';
+  if (/^application\/x-www-form-urlencoded|^multipart\/form-data/i.test(type)) {
+    const form = readForm(request.body, type);
+    if (typeof form !== 'string') {
+      const [json] = form.fields.get('payload') ?? [];
+      if (json !== undefined) return parseOr(json, json);
+      return Object.fromEntries([...form.fields].map(([name, values]) => [name, values.join(', ')]));
+    }
+  }
+  const text = Buffer.from(request.body).toString('utf8');
+  return parseOr(text, text);
+}
+
+function parseOr(json: string, otherwise: unknown): unknown {
+  if (!hasAtMost(MOST_VALUES, json)) return otherwise;
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return otherwise;
+  }
+}
+
+/** The headers that tell an event's kind; the rest, with its secrets, is none of a template's business. */
+const EVENT_HEADERS = [
+  'content-type',
+  'x-github-event',
+  'x-gitlab-event',
+  'x-shopify-topic',
+  'sentry-hook-resource',
+  'ce-id',
+  'ce-source',
+  'ce-specversion',
+  'ce-subject',
+  'ce-time',
+  'ce-type',
+];
+
+function headersOf(request: AdapterRequest): Readonly<Record<string, string>> {
+  const entries = EVENT_HEADERS.flatMap((name) => {
+    const value = request.header(name);
+    return value === null ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** In the store beside the callers' own keys; hashed, since an id may be of any length. */
+const keyOf = async (hook: Hook, id: string): Promise<string> => `hook:${hook.name}:${await sha256(id)}`;

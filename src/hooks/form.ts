@@ -1,0 +1,57 @@
+/** A form from a browser as a notice: the fields that have a meaning, then the others, then its files. */
+
+import type { Form } from '../form.ts';
+import { parseMailbox } from '../message/mailbox.ts';
+import type { Fact, Notice } from './notice.ts';
+
+const MOST_SUBJECT = 200;
+
+export interface FormMail {
+  readonly notice: Notice;
+  /** Of the person who filled it in; null where it names no address that mail can go to. */
+  readonly replyTo: { readonly address: string; readonly name?: string } | null;
+  readonly attachments: readonly { filename: string; contentType: string; content: string }[];
+}
+
+/** `email`, `name`, `subject` and `message` have their meaning. */
+export function formMail(form: Form, hookName: string, honeypot: string | null): FormMail {
+  const value = (name: string) => (form.fields.get(name) ?? []).join(', ').trim();
+  const name = oneLine(value('name'));
+  const email = value('email');
+  const mailbox = email === '' ? null : parseMailbox(email);
+  const address = mailbox !== null && 'mailbox' in mailbox ? mailbox.mailbox.address : null;
+  const meant = new Set(['email', 'name', 'subject', 'message', honeypot]);
+  const facts: Fact[] = [
+    ...(name === '' ? [] : [{ name: 'Name', value: name }]),
+    ...(email === '' ? [] : [{ name: 'E-mail', value: email }]),
+    ...[...form.fields].flatMap(([field, values]) =>
+      meant.has(field) ? [] : [{ name: field, value: values.join(', ') }],
+    ),
+  ];
+  // An empty file field of a browser is a part without a name and without bytes.
+  const files = form.files.filter(({ filename, bytes }) => filename !== '' || bytes.length > 0);
+  const subject = oneLine(value('subject')) || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`;
+  return {
+    notice: {
+      subject: subject.slice(0, MOST_SUBJECT),
+      title: subject.slice(0, MOST_SUBJECT),
+      tone: 'neutral',
+      sections: [
+        { title: null, text: value('message') || null, facts: [] },
+        ...(facts.length === 0 ? [] : [{ title: null, text: null, facts }]),
+      ],
+      link: null,
+      thread: null,
+      key: null,
+    },
+    replyTo: address === null ? null : { address, ...(name !== '' && { name }) },
+    attachments: files.map(({ filename, type, bytes }, index) => ({
+      filename: filename || `file-${index + 1}`,
+      contentType: type,
+      content: Buffer.from(bytes).toString('base64'),
+    })),
+  };
+}
+
+/** What a person typed into one field of a form, as a name or a subject. */
+const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim();

@@ -1,0 +1,370 @@
+/** Webhooks and forms over HTTP, from their signature to the mail at upstream. */
+
+import { createHmac } from 'node:crypto';
+import PostalMime from 'postal-mime';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Running, startPostern } from '../support/postern.ts';
+
+const SECRET = 'the-secret-of-this-hook';
+const BODY = '{"id":"evt_17","text":"Disk <full> on db1"}';
+const HOOK = { name: 'h', from: 'alerts@ifaxin.com', to: 'ops@ifaxin.com', secret: SECRET };
+
+async function open(...hooks: readonly object[]): Promise<Running> {
+  const postern = await startPostern({ HOOKS: JSON.stringify(hooks) });
+  onTestFinished(() => postern[Symbol.asyncDispose]());
+  return postern;
+}
+
+const post = (
+  postern: Running,
+  path: string,
+  body: BodyInit = BODY,
+  headers: Record<string, string> = { 'Content-Type': 'application/json' },
+) => fetch(`${postern.url}/v1/hooks/${path}`, { method: 'POST', body, headers, redirect: 'manual' });
+
+/** The mails that upstream has taken, once there are `count`. */
+async function mails(postern: Running, count: number) {
+  while (postern.upstream.taken.length < count) await new Promise((resolve) => setTimeout(resolve, 10));
+  return Promise.all(postern.upstream.taken.map(({ message }) => PostalMime.parse(message ?? Buffer.of())));
+}
+
+const hex = (text: string, algorithm = 'sha256') => createHmac(algorithm, SECRET).update(text).digest('hex');
+const base64 = (text: string) => createHmac('sha256', SECRET).update(text).digest('base64');
+const now = () => String(Math.floor(Date.now() / 1000));
+const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
+
+/** Each scheme as its service signs, at `time`, with the id of a delivery where there is one. */
+const SIGNED: Record<
+  string,
+  (time: string) => { headers: Record<string, string>; path?: string; hook?: object }
+> = {
+  'standard-webhooks': (time) => ({
+    hook: { secret: `whsec_${Buffer.from(SECRET).toString('base64')}` },
+    headers: {
+      'webhook-id': 'msg_1',
+      'webhook-timestamp': time,
+      'webhook-signature': `v1,AAAA v1,${base64(`msg_1.${time}.${BODY}`)}`,
+    },
+  }),
+  github: () => ({ headers: { 'X-Hub-Signature-256': `sha256=${hex(BODY)}`, 'X-GitHub-Delivery': 'd-1' } }),
+  gitlab: () => ({ headers: { 'X-Gitlab-Token': SECRET, 'X-Gitlab-Event-UUID': 'd-1' } }),
+  stripe: (time) => ({ headers: { 'Stripe-Signature': `t=${time},v1=${hex(`${time}.${BODY}`)},v0=ab` } }),
+  slack: (time) => ({
+    headers: {
+      'X-Slack-Request-Timestamp': time,
+      'X-Slack-Signature': `v0=${hex(`v0:${time}:${BODY}`)}`,
+    },
+  }),
+  sentry: () => ({ headers: { 'Sentry-Hook-Signature': hex(BODY), 'Request-ID': 'd-1' } }),
+  shopify: () => ({ headers: { 'X-Shopify-Hmac-Sha256': base64(BODY), 'X-Shopify-Webhook-Id': 'd-1' } }),
+  grafana: () => ({ headers: { 'X-Grafana-Alerting-Signature': hex(BODY) } }),
+  hmac: (time) => ({
+    hook: {
+      signature: {
+        header: 'X-Sig',
+        algorithm: 'sha512',
+        prefix: 'h=',
+        timestampHeader: 'X-Time',
+        idHeader: 'X-Id',
+      },
+    },
+    headers: { 'X-Sig': `h=${hex(`${time}.${BODY}`, 'sha512')}`, 'X-Time': time, 'X-Id': 'd-1' },
+  }),
+  bearer: () => ({ headers: { Authorization: `Bearer ${SECRET}` } }),
+  basic: () => ({ hook: { secret: `user:${SECRET}` }, headers: { Authorization: basic(`user:${SECRET}`) } }),
+  secret: () => ({ headers: {}, path: `h/${SECRET}` }),
+};
+
+describe('signatures', () => {
+  test.each(Object.entries(SIGNED))('%s: right, then wrong', async (scheme, signed) => {
+    const { headers, path = 'h', hook } = signed(now());
+    const postern = await open({ ...HOOK, scheme, ...hook });
+    const right = await post(postern, path, BODY, headers);
+    expect(right.status).toBe(202);
+    expect(await right.json()).toEqual({ id: expect.any(String), state: 'queued' });
+    await mails(postern, 1);
+
+    // Nothing of a right request holds for another body; a secret that is sent along, for another secret.
+    const carried = ['gitlab', 'bearer', 'basic', 'secret'].includes(scheme);
+    const wrong = carried
+      ? await post(postern, path.replace(/(?<=\/).+/, '$&x'), BODY, twisted(headers))
+      : await post(postern, path, BODY.replace('17', '18'), headers);
+    expect(wrong.status).toBe(401);
+    expect(await wrong.json()).toMatchObject({ code: 'bad-signature', delivery: 'not-sent' });
+    expect((await post(postern, 'h', BODY, {})).status).toBe(401);
+    expect(postern.upstream.taken).toHaveLength(1);
+    expect(postern.logLines.join()).not.toContain(SECRET);
+    expect(postern.logLines.join()).toContain('hook refused');
+  });
+
+  const twisted = (headers: Record<string, string>) =>
+    Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.replace(/.$/, '?')]));
+
+  test.each(['standard-webhooks', 'stripe', 'slack', 'hmac'])('%s: an old one is refused', async (scheme) => {
+    const { headers, hook } = (
+      SIGNED[scheme] as (time: string) => ReturnType<NonNullable<(typeof SIGNED)[string]>>
+    )(String(Number(now()) - 400));
+    const postern = await open({ ...HOOK, scheme, ...hook });
+    const response = await post(postern, 'h', BODY, headers);
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ code: 'bad-signature' });
+  });
+
+  test('two secrets at a time', async () => {
+    const postern = await open({ ...HOOK, scheme: 'github', secret: ['the-newer-secret', SECRET] });
+    const { headers } = SIGNED.github?.('') ?? { headers: {} };
+    expect((await post(postern, 'h', BODY, headers)).status).toBe(202);
+    const newer = createHmac('sha256', 'the-newer-secret').update(BODY).digest('hex');
+    expect((await post(postern, 'h', BODY, { 'X-Hub-Signature-256': `sha256=${newer}` })).status).toBe(202);
+  });
+
+  test('wrong ones count as failed logins of their address; a right one passes all the same', async () => {
+    const postern = await open({ ...HOOK, scheme: 'bearer' });
+    const statuses: number[] = [];
+    for (let i = 0; i < 101; i++) {
+      statuses.push((await post(postern, 'h', BODY, { Authorization: 'Bearer wrong' })).status);
+    }
+    expect(statuses.slice(0, 100)).toEqual(Array(100).fill(401));
+    expect(statuses[100]).toBe(429);
+    expect((await post(postern, 'h', BODY, { Authorization: `Bearer ${SECRET}` })).status).toBe(202);
+  });
+});
+
+describe('deliveries', () => {
+  const BEARER = { Authorization: `Bearer ${SECRET}` };
+
+  test('a repeated one is one mail, also with another time in it', async () => {
+    const postern = await open({ ...HOOK, scheme: 'sentry' });
+    const send = (body: string, id: string) =>
+      post(postern, 'h', body, { 'Sentry-Hook-Signature': hex(body), 'Request-ID': id });
+    const first = await (await send(BODY, 'a')).json();
+    expect(await (await send(BODY, 'a')).json()).toMatchObject({ id: (first as { id: string }).id });
+    const changed = await send('{"id":"evt_17","attempt":2}', 'a');
+    expect([changed.status, await changed.json()]).toEqual([202, { skipped: true }]);
+    await send(BODY, 'b');
+    expect(await mails(postern, 2)).toHaveLength(2);
+  });
+
+  test('mode now answers with the receipt', async () => {
+    const postern = await open({ ...HOOK, scheme: 'bearer', mode: 'now', label: 7 });
+    const response = await post(postern, 'h', BODY, BEARER);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ accepted: ['ops@ifaxin.com'], label: 7 });
+    expect(postern.upstream.logins.at(-1)).toMatchObject({ user: 'ifaxin#7' });
+  });
+
+  test('whatever JSON, or none, is a mail', async () => {
+    const postern = await open({ ...HOOK, scheme: 'bearer' });
+    for (const body of [BODY, '[]', 'null', '3', 'no JSON', '{"a":{"b":[1,{"c":"x"}]}}', '']) {
+      expect((await post(postern, 'h', body, BEARER)).status, body).toBe(202);
+    }
+    const [first] = (await mails(postern, 7)).filter(({ text }) => text?.includes('evt_17'));
+    expect(first?.text).toContain('Disk <full> on db1');
+    expect(first?.html).toContain('Disk &lt;full&gt; on db1');
+    expect(first?.html).not.toContain('<full>');
+  });
+
+  test('no hook of that name; only POST', async () => {
+    const postern = await open({ ...HOOK, scheme: 'bearer' });
+    expect(await (await post(postern, 'other')).json()).toMatchObject({ code: 'unknown-hook', status: 404 });
+    expect((await fetch(`${postern.url}/v1/hooks/h`)).status).toBe(405);
+  });
+});
+
+describe('templates', () => {
+  const BEARER = { Authorization: `Bearer ${SECRET}` };
+
+  test('subject, text, html, recipients, skip and key', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      to: ['{{ payload.owner }}@ifaxin.com', 'ops@ifaxin.com'],
+      skip: '{{ payload.level == "debug" }}',
+      key: '{{ payload.id }}',
+      template: {
+        subject: '[{{ payload.level | upcase }}] {{ payload.text }}',
+        text: '{% for tag in payload.tags %}- {{ tag }}\n{% endfor %}',
+        html: '<p>{{ payload.text }}</p>',
+      },
+    });
+    const event = { id: 1, level: 'warn', text: 'A <b>\nline', owner: 'ann', tags: ['x', 'y'] };
+    const send = (changes: object) => post(postern, 'h', JSON.stringify({ ...event, ...changes }), BEARER);
+    expect(await (await send({ level: 'debug' })).json()).toEqual({ skipped: true });
+    await send({});
+    expect(await (await send({ text: 'again' })).json()).toEqual({ skipped: true });
+    const [mail] = await mails(postern, 1);
+    expect(mail?.subject).toBe('[WARN] A <b> line');
+    expect(mail?.text?.trim()).toBe('- x\n- y');
+    expect(mail?.html?.trim()).toBe('<p>A &lt;b&gt;\nline</p>');
+    expect(mail?.to?.map(({ address }) => address)).toEqual(['ann@ifaxin.com', 'ops@ifaxin.com']);
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  test('one that fails loses nothing: the plain mail has the error on top', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      template: { text: '{% for i in (1..100000000) %}{{ i }}{% endfor %}' },
+    });
+    expect((await post(postern, 'h', BODY, BEARER)).status).toBe(202);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.text).toMatch(/A template of this hook failed[\s\S]*template\.text: [\s\S]*evt_17/);
+  });
+
+  test('reads no file', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      template: { text: "{% include payload.path %}{% render '/etc/passwd' %}" },
+    });
+    await post(postern, 'h', '{"path":"/etc/passwd"}', BEARER);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.text).toContain('A template of this hook failed');
+    expect(mail?.text).not.toContain('root:');
+  });
+});
+
+describe('forms', () => {
+  const FORM = {
+    name: 'contact',
+    preset: 'form',
+    scheme: 'none',
+    from: 'web@ifaxin.com',
+    to: 'sales@ifaxin.com',
+    honeypot: 'website',
+  };
+  const filled = (changes: Record<string, string> = {}) =>
+    new URLSearchParams({
+      name: 'Ann\r\nBcc: evil@example.com',
+      email: 'ann@example.com',
+      message: 'Hello,\nyou!',
+      to: 'evil@example.com',
+      size: 'L',
+      ...changes,
+    });
+  const HTML = { Accept: 'text/html' };
+
+  test('a browser without scripts: a mail, its reply-to, and a page', async () => {
+    const postern = await open({ ...FORM, redirect: 'https://shop.example/thanks' });
+    const response = await post(postern, 'contact', filled(), HTML);
+    expect([response.status, response.headers.get('Location')]).toEqual([303, 'https://shop.example/thanks']);
+    const [mail] = await mails(postern, 1);
+    expect(postern.upstream.taken[0]?.recipients).toEqual(['sales@ifaxin.com']);
+    expect(mail?.replyTo).toEqual([{ address: 'ann@example.com', name: 'Ann Bcc: evil@example.com' }]);
+    expect(mail?.subject).toBe('Form "contact" from Ann Bcc: evil@example.com');
+    expect(mail?.text).toContain('Hello,\nyou!');
+    expect(mail?.text).toContain('size');
+  });
+
+  test('JSON for a script, and a page of our own', async () => {
+    const postern = await open({ ...FORM });
+    const json = await post(postern, 'contact', filled(), { Accept: 'application/json' });
+    expect([json.status, await json.json()]).toEqual([202, { id: expect.any(String), state: 'queued' }]);
+    const page = await post(postern, 'contact', filled(), HTML);
+    expect(page.status).toBe(200);
+    expect(page.headers.get('Content-Type')).toContain('text/html');
+    expect(await page.text()).toContain('Thank you');
+  });
+
+  test('files are attachments; an empty file field is none', async () => {
+    const postern = await open(FORM);
+    const form = new FormData();
+    form.set('email', 'not an address');
+    form.set('message', 'See the file.');
+    form.set('cv', new File(['bytes of it'], 'cv.txt', { type: 'text/plain' }));
+    form.set('photo', new File([], ''));
+    expect((await post(postern, 'contact', form, {})).status).toBe(202);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.attachments.map(({ filename }) => filename)).toEqual(['cv.txt']);
+    expect(new TextDecoder().decode(mail?.attachments[0]?.content as ArrayBuffer)).toBe('bytes of it');
+    expect(mail?.replyTo).toBeUndefined();
+    expect(mail?.text).toContain('not an address');
+  });
+
+  test('the honeypot, the allowed origins and the limit per address', async () => {
+    const postern = await open({ ...FORM, origins: ['https://shop.example'], perMinute: 2 });
+    const from = (origin: string, form = filled()) =>
+      post(postern, 'contact', form, { ...HTML, Origin: origin });
+    expect((await from('https://evil.example')).status).toBe(403);
+    expect((await post(postern, 'contact', filled(), HTML)).status).toBe(403);
+    const trapped = await from('https://shop.example', filled({ website: 'spam' }));
+    expect(trapped.status).toBe(200);
+    const allowed = await from('https://shop.example');
+    expect(allowed.status).toBe(200);
+    expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe('https://shop.example');
+    expect((await from('https://shop.example')).status).toBe(200);
+    const limited = await from('https://shop.example');
+    expect(limited.status).toBe(429);
+    expect(limited.headers.get('Retry-After')).not.toBeNull();
+    expect(await mails(postern, 2)).toHaveLength(2);
+  });
+});
+
+describe('settings', () => {
+  const problems = async (
+    hooks: unknown,
+    settings: Record<string, string> = {},
+  ): Promise<readonly string[]> => {
+    const value = typeof hooks === 'string' ? hooks : JSON.stringify(hooks);
+    const error = await startPostern({ HOOKS: value, ...settings }).then(
+      async (postern) => {
+        await postern[Symbol.asyncDispose]();
+        return { problems: [] };
+      },
+      (thrown) => thrown,
+    );
+    return error.problems;
+  };
+
+  test('all that is wrong at once, and no secret', async () => {
+    const found = await problems([
+      { ...HOOK, scheme: 'githbu' },
+      { ...HOOK, scheme: 'github', from: 'nobody', to: ['{{ x'], colour: 1 },
+      { name: 'a b', scheme: 'none', from: 'a@ifaxin.com', to: 'b@ifaxin.com' },
+      { ...HOOK, name: 'f', preset: 'form', scheme: 'none', to: '{{ payload.to }}' },
+      { ...HOOK, name: 'l', scheme: 'bearer', template: { text: '{% for %}' } },
+      { ...HOOK, name: 'l', scheme: 'hmac' },
+    ]);
+    expect(found.join('\n')).not.toContain(SECRET);
+    const fields = found.map((line) => line.split(':')[0]);
+    expect(fields).toEqual(
+      expect.arrayContaining([
+        'HOOKS.0.scheme',
+        'HOOKS.1.colour',
+        'HOOKS.2.name',
+        'HOOKS.3.to',
+        'HOOKS.3.secret',
+        'HOOKS.4.template.text',
+        'HOOKS.5.name',
+        'HOOKS.5.signature',
+      ]),
+    );
+  });
+
+  test('JSON, and an array', async () => {
+    expect(await problems('{')).toEqual(['HOOKS: expected JSON']);
+    expect(await problems({})).toEqual(['HOOKS: expected an array of at most 1000 hooks']);
+  });
+
+  test('a hook sends only as its account may', async () => {
+    const accounts = JSON.stringify([
+      { apiUser: 'one', apiKey: 'k', tokens: ['a-token-for-the-one'], from: ['one.example'], labels: [1] },
+      { apiUser: 'two', apiKey: 'k' },
+    ]);
+    const settings = {
+      SENDCLOUD_API_USER: '',
+      SENDCLOUD_API_KEY: '',
+      GATEWAY_TOKENS: '',
+      ACCOUNTS: accounts,
+    };
+    const hook = { ...HOOK, scheme: 'bearer' };
+    expect(await problems([hook], settings)).toEqual([
+      'HOOKS.0.account: missing, and needed where there are several',
+    ]);
+    const [first] = await problems([{ ...hook, account: 'ONE' }], settings);
+    expect(first).toContain('HOOKS.0.from: This account may send from: one.example.');
+    expect(await problems([{ ...hook, account: 'one', from: 'a@one.example', label: 1 }], settings)).toEqual(
+      [],
+    );
+  });
+});

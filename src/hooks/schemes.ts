@@ -45,7 +45,7 @@ interface Carried {
 export type Scheme = Signed | Carried;
 
 /** How far a time may be from ours, in seconds: what Standard Webhooks, Stripe and Slack recommend. */
-export const TOLERANCE_S = 300;
+const TOLERANCE_S = 300;
 
 const ofBody = {
   kind: 'signed',

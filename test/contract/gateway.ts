@@ -375,6 +375,29 @@ export function gatewayContract(runtime: Runtime): void {
     expect(bytesOf(found).equals(file)).toBe(true);
   });
 
+  test("SendCloud's form with a file arrives byte for byte", async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const file = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 13) % 256));
+    const body = new FormData();
+    const { apiUser } = as;
+    const fields = {
+      apiUser,
+      apiKey: as.tokens[0],
+      from: MESSAGE.from,
+      to: 'ben@ifaxin.com',
+      subject: 'ä',
+      html: 'ö',
+    };
+    for (const [name, value] of Object.entries(fields)) body.append(name, value);
+    body.append('attachments', new Blob([file]), 'ä.bin');
+    const response = await fetch(`${gateway.url}/apiv2/mail/send`, { method: 'POST', body });
+    expect(await response.json()).toMatchObject({ result: true, statusCode: 200 });
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    expect(mail).toMatchObject({ subject: 'ä', attachments: [{ filename: 'ä.bin' }] });
+    expect(bytesOf(mail.attachments[0]).equals(file)).toBe(true);
+  });
+
   test('warm: the second message opens no connection', async () => {
     await using upstream = await meet();
     const as = nextUser();

@@ -459,7 +459,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
     'slack',
     'text',
     {
-      subject: 'Deploy of shop done: build 7 (https://ci.example.com/7) & https://shop.example.com',
+      subject: 'Deploy of shop done: build 7 & https://shop.example.com',
       tone: 'neutral',
       thread: null,
     },
@@ -589,6 +589,32 @@ function withReplaced(json: unknown, value: unknown): unknown[] {
   }
   return results;
 }
+
+test.each([
+  ['*_both_* and snake_case, 2*3*4', 'both and snake_case, 2*3*4'],
+  ['<mailto:ann@example.com|Ann>: 1 &lt; 2', 'Ann (mailto:ann@example.com): 1 < 2'],
+  [
+    '<@U1|ann> <#C1|office> <!channel> <!subteam^S1|@team> <!date^1^{date}|May>',
+    '@ann #office @channel @team May',
+  ],
+  ['a < b | c > d', 'a < b | c > d'],
+])('slack: %s is plain text', (marked, plain) => {
+  const payload = { blocks: [{ type: 'section', text: { type: 'mrkdwn', text: marked } }] };
+  expect(PRESETS.slack({ payload, headers: {} })?.sections[0]?.text).toBe(plain);
+});
+
+test.each([
+  ['usd', 5, '0.05 USD'],
+  ['JPY', 1_234_567, '1,234,567 JPY'],
+  ['ugx', 500, '5.00 UGX'],
+  ['isk', 500, '5.00 ISK'],
+  ['bhd', 1_500, '1.500 BHD'],
+  ['eur', -250, '-2.50 EUR'],
+])('stripe: an amount in %s', (currency, amount, shown) => {
+  const payload = { type: 'charge.succeeded', data: { object: { currency, amount } } };
+  const facts = PRESETS.stripe({ payload, headers: {} })?.sections[0]?.facts;
+  expect(facts).toContainEqual({ name: 'Amount', value: shown });
+});
 
 test('any is bounded in depth and count, and takes JSON as deep as the parser does', () => {
   const deep: unknown = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`);

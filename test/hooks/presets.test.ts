@@ -397,7 +397,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       subject: '[Identified] Payments are slow',
       tone: 'bad',
       thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:drfcwbnpxnr6',
+      key: 'lbkhbwn21v5q:2026-05-02T10:20:00Z',
       link: 'http://stspg.io/abc',
       facts: { Impact: 'major' },
       text: 'A bad release was found. We roll it back.',
@@ -410,7 +410,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       subject: '[Resolved] Payments are slow',
       tone: 'good',
       thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:9xk0resolved',
+      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
       facts: { Resolved: '2026-05-02T11:00:00Z' },
       text: 'Payments are fast again.',
     },
@@ -614,6 +614,13 @@ test.each([
   const payload = { type: 'charge.succeeded', data: { object: { currency, amount } } };
   const facts = PRESETS.stripe({ payload, headers: {} })?.sections[0]?.facts;
   expect(facts).toContainEqual({ name: 'Amount', value: shown });
+});
+
+test.each([
+  [{ event_id: 'e-1', id: 'order-1' }, 'e-1'],
+  [{ id: 'order-1', status: 'shipped' }, null],
+])('any: the key of %j is %s', (payload, key) => {
+  expect(PRESETS.any({ payload, headers: {} })?.key).toBe(key);
 });
 
 test('any is bounded in depth and count, and takes JSON as deep as the parser does', () => {

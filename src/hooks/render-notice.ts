@@ -117,10 +117,11 @@ function factTable(facts: readonly Fact[]): string {
 
 // The HTML part
 
+/** Dark enough for the button's white text (WCAG: 4.5 to 1). */
 const TONES = {
   good: '#1a7f4b',
   bad: '#cf222e',
-  warning: '#bf8700',
+  warning: '#9a6700',
   neutral: '#3b6fd4',
 } as const satisfies Record<Notice['tone'], string>;
 
@@ -151,6 +152,11 @@ const STYLE = `
 
 const TABLE = 'role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"';
 
+/** Outlook for Windows knows no `max-width`. */
+const OUTLOOK_START =
+  '<!--[if mso]><table role="presentation" width="600" align="center" cellpadding="0" cellspacing="0"><tr><td><![endif]-->';
+const OUTLOOK_END = '<!--[if mso]></td></tr></table><![endif]-->';
+
 function htmlPart({ title, tone, sections, link }: Tidy): string {
   const colour = TONES[tone];
   return `<!doctype html>
@@ -165,11 +171,13 @@ function htmlPart({ title, tone, sections, link }: Tidy): string {
 </head>
 <body class="page" style="margin:0;padding:0;background:#f3f4f6">
 <table ${TABLE} class="page" style="background:#f3f4f6"><tr><td class="page-cell" align="center" style="padding:24px 12px">
+${OUTLOOK_START}
 <table ${TABLE} class="card" style="max-width:600px;background:#ffffff;border:1px solid #dfe2e6;border-radius:8px;border-collapse:separate;overflow:hidden">
 <tr><td bgcolor="${colour}" style="background:${colour};height:6px;line-height:6px;font-size:0">&nbsp;</td></tr>
 <tr><td class="pad" style="padding:24px 28px 4px"><h1 class="ink" style="margin:0;${FONT};font-size:20px;line-height:28px;font-weight:600;color:#1f2328;${BREAK}">${escaped(title)}</h1></td></tr>
 ${sections.map(sectionHtml).join('')}${link ? button(link, colour) : ''}<tr><td style="height:24px;line-height:24px;font-size:0">&nbsp;</td></tr>
 </table>
+${OUTLOOK_END}
 </td></tr></table>
 </body>
 </html>

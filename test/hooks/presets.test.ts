@@ -397,7 +397,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       subject: '[Identified] Payments are slow',
       tone: 'bad',
       thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:drfcwbnpxnr6',
+      key: 'lbkhbwn21v5q:2026-05-02T10:20:00Z',
       link: 'http://stspg.io/abc',
       facts: { Impact: 'major' },
       text: 'A bad release was found. We roll it back.',
@@ -410,7 +410,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       subject: '[Resolved] Payments are slow',
       tone: 'good',
       thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:9xk0resolved',
+      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
       facts: { Resolved: '2026-05-02T11:00:00Z' },
       text: 'Payments are fast again.',
     },
@@ -459,7 +459,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
     'slack',
     'text',
     {
-      subject: 'Deploy of shop done: build 7 (https://ci.example.com/7) & https://shop.example.com',
+      subject: 'Deploy of shop done: build 7 & https://shop.example.com',
       tone: 'neutral',
       thread: null,
     },
@@ -589,6 +589,39 @@ function withReplaced(json: unknown, value: unknown): unknown[] {
   }
   return results;
 }
+
+test.each([
+  ['*_both_* and snake_case, 2*3*4', 'both and snake_case, 2*3*4'],
+  ['<mailto:ann@example.com|Ann>: 1 &lt; 2', 'Ann (mailto:ann@example.com): 1 < 2'],
+  [
+    '<@U1|ann> <#C1|office> <!channel> <!subteam^S1|@team> <!date^1^{date}|May>',
+    '@ann #office @channel @team May',
+  ],
+  ['a < b | c > d', 'a < b | c > d'],
+])('slack: %s is plain text', (marked, plain) => {
+  const payload = { blocks: [{ type: 'section', text: { type: 'mrkdwn', text: marked } }] };
+  expect(PRESETS.slack({ payload, headers: {} })?.sections[0]?.text).toBe(plain);
+});
+
+test.each([
+  ['usd', 5, '0.05 USD'],
+  ['JPY', 1_234_567, '1,234,567 JPY'],
+  ['ugx', 500, '5.00 UGX'],
+  ['isk', 500, '5.00 ISK'],
+  ['bhd', 1_500, '1.500 BHD'],
+  ['eur', -250, '-2.50 EUR'],
+])('stripe: an amount in %s', (currency, amount, shown) => {
+  const payload = { type: 'charge.succeeded', data: { object: { currency, amount } } };
+  const facts = PRESETS.stripe({ payload, headers: {} })?.sections[0]?.facts;
+  expect(facts).toContainEqual({ name: 'Amount', value: shown });
+});
+
+test.each([
+  [{ event_id: 'e-1', id: 'order-1' }, 'e-1'],
+  [{ id: 'order-1', status: 'shipped' }, null],
+])('any: the key of %j is %s', (payload, key) => {
+  expect(PRESETS.any({ payload, headers: {} })?.key).toBe(key);
+});
 
 test('any is bounded in depth and count, and takes JSON as deep as the parser does', () => {
   const deep: unknown = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`);

@@ -74,6 +74,19 @@ test.each(['good', 'bad', 'warning', 'neutral'] as const)('a %s notice has a col
   expect(others.map(colour)).not.toContain(colour(tone));
 });
 
+test.each(['good', 'bad', 'warning', 'neutral'] as const)(
+  'white is readable on the button of a %s notice',
+  (tone) => {
+    const hex = /bgcolor="#([^"]+)"/.exec(renderNotice({ ...NOTICE, tone }).html)?.[1] ?? '';
+    const [red = 0, green = 0, blue = 0] = [0, 2, 4].map((start) => {
+      const part = Number.parseInt(hex.slice(start, start + 2), 16) / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    // WCAG 2.2, contrast ratio with white.
+    expect(1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)).toBeGreaterThan(4.5);
+  },
+);
+
 test('markup is text wherever it stands', () => {
   const evil = `<script>alert("1")</script>'&`;
   const { html, text, subject } = renderNotice({

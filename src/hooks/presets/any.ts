@@ -20,7 +20,8 @@ const TITLES = [
   'message',
   'text',
 ];
-const KEYS = ['event_id', 'eventId', 'id', 'uuid'];
+/** Not `id`: it is as often the id of the thing, whose later events are no repetition. */
+const KEYS = ['event_id', 'eventId'];
 
 export const any: Preset = ({ payload }) => anyNotice(payload, titleOf(payload));
 
@@ -50,9 +51,8 @@ function titleOf(payload: unknown): string {
 
 function keyOf(payload: unknown): string | null {
   for (const name of KEYS) {
-    const value = at(payload, name);
-    // A number is often the id of a thing, which has many events.
-    if (typeof value === 'string' && value.trim() !== '') return value.trim();
+    const value = text(payload, name);
+    if (value !== null) return value;
   }
   return null;
 }

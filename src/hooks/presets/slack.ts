@@ -18,7 +18,8 @@ export const slack: Preset = ({ payload }) => {
     ...attachments.flatMap(attachment),
   ];
   if (sections.length === 0) return anyNotice(payload, 'Slack message');
-  const title = firstLine(summary ?? sections[0]?.title ?? sections[0]?.text ?? '') || 'Slack message';
+  const shortened = mrkdwn(text(payload, 'text'), (url, label) => label ?? url);
+  const title = firstLine(shortened ?? sections[0]?.title ?? sections[0]?.text ?? '') || 'Slack message';
   return {
     subject: title,
     title,
@@ -62,7 +63,7 @@ function field(read: unknown): readonly Fact[] {
   if (content === null) return [];
   const name = firstLine(content);
   const value = content.slice(name.length).trim();
-  return value === '' ? [{ name: '', value: name }] : [{ name: name.replace(/:$/, ''), value }];
+  return value === '' ? [{ name: 'Field', value: name }] : [{ name: name.replace(/:$/, ''), value }];
 }
 
 function attachment(read: unknown): readonly Section[] {
@@ -70,7 +71,7 @@ function attachment(read: unknown): readonly Section[] {
   const parts = ['author_name', 'pretext', 'text', 'footer'].map((key) => mrkdwn(text(read, key)));
   const content = join('\n', ...parts) ?? (title === null ? mrkdwn(text(read, 'fallback')) : null);
   const fields = list(read, 'fields').map(
-    (field) => [mrkdwn(text(field, 'title')) ?? '', mrkdwn(text(field, 'value'))] as const,
+    (field) => [mrkdwn(text(field, 'title')) ?? 'Field', mrkdwn(text(field, 'value'))] as const,
   );
   const inner = list(read, 'blocks').slice(0, MAX_PARTS).flatMap(block);
   const own = section(title, content, facts(...fields));
@@ -113,26 +114,36 @@ function richText(element: unknown, depth: number): string | null {
 
 const MAX_MRKDWN = 40_000;
 
+/** A mark at either end of words, not within them or beside another of its kind; the marks may be nested. */
+const EMPHASIS = ['*', '_', '~', '`'].map((mark) => {
+  const one = `\\${mark}`;
+  return new RegExp(`(?<![\\w${one}])${one}(?=\\S)([^${one}\\n]*[^\\s${one}])${one}(?![\\w${one}])`, 'g');
+});
+
 /** Slack's markup as plain text: https://docs.slack.dev/messaging/formatting-message-text */
-function mrkdwn(marked: string | null): string | null {
+function mrkdwn(
+  marked: string | null,
+  link: (url: string, label: string | null) => string = labelled,
+): string | null {
   if (marked === null) return null;
-  return marked
+  const linked = marked
     .slice(0, MAX_MRKDWN)
-    .replace(/<([^<>|]*)(?:\|([^<>]*))?>/g, (_, target: string, label?: string) =>
-      reference(target, label ?? null),
-    )
-    .replace(/(?<![\w*_~`])([*_~`])(?=\S)([^*_~`\n]*[^\s*_~`])\1(?![\w*_~`])/g, '$2')
+    .replace(
+      /<([@#!][^<>|]*|[a-z][a-z0-9+.-]*:[^\s<>|]*)(?:\|([^<>]*))?>/gi,
+      (_, target: string, label?: string) => reference(target, label ?? null, link),
+    );
+  return EMPHASIS.reduce((text, emphasis) => text.replace(emphasis, '$1'), linked)
     .replaceAll('&lt;', '<')
     .replaceAll('&gt;', '>')
     .replaceAll('&amp;', '&');
 }
 
 /** What stands between angle brackets: a link, or a user, a channel, a group or a date. */
-function reference(target: string, label: string | null): string {
+function reference(target: string, label: string | null, link: typeof labelled): string {
   if (/^[@#]/.test(target)) return `${target.charAt(0)}${label ?? target.slice(1)}`;
   if (target.startsWith('!date^')) return label ?? target;
   if (target.startsWith('!')) return label ?? `@${target.slice(1).split('^', 1)[0]}`;
-  return labelled(target, label);
+  return link(target, label);
 }
 
 /** `build 7 (https://…)`. */

@@ -30,7 +30,7 @@ function incident(payload: unknown): Notice {
   const status = text(read, 'status') ?? 'updated';
   const impact = text(read, 'impact') ?? 'none';
   const updates = list(read, 'incident_updates');
-  const update = text(updates[0], 'id');
+  const updated = text(read, 'updated_at');
   const tone = Object.hasOwn(IMPACTS, impact) ? IMPACTS[impact] : undefined;
   return {
     subject: `[${sentence(status)}] ${name}`,
@@ -51,7 +51,7 @@ function incident(payload: unknown): Notice {
     ],
     link: link('View the incident', text(read, 'shortlink')),
     thread: id === null ? null : `statuspage:${id}`,
-    key: id === null || update === null ? null : `${id}:${update}`,
+    key: id === null || updated === null ? null : `${id}:${updated}`,
   };
 }
 

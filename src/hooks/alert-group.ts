@@ -57,7 +57,7 @@ function alertSection(alert: unknown, links: Links): Section {
   return {
     title: `${isResolved ? 'Resolved' : 'Firing'}: ${summary ?? name}`,
     text: text(alert, 'annotations.description'),
-    facts: facts(
+    facts: facts([
       ...texts(alert, 'labels').map(([key, value]) => [key, value] as const),
       ...texts(alert, 'annotations')
         .filter(([key]) => !shown.has(key) && !key.startsWith('__'))
@@ -66,7 +66,7 @@ function alertSection(alert: unknown, links: Links): Section {
       ['Since', text(alert, 'startsAt')],
       ['Until', isResolved ? text(alert, 'endsAt') : null],
       ...links.map(([name, key]) => [name, text(alert, key), text(alert, key)] as const),
-    ),
+    ]),
   };
 }
 

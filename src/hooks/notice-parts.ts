@@ -5,7 +5,8 @@ import type { Fact, Notice, Section } from './notice.ts';
 /** A fact's name, its value (null: no fact) and where it leads. */
 type Entry = readonly [name: string, value: string | null, url?: string | null];
 
-export function facts(...entries: readonly Entry[]): readonly Fact[] {
+/** An array and no rest parameter: a payload may have more entries than a call has arguments. */
+export function facts(entries: readonly Entry[]): readonly Fact[] {
   return entries.flatMap(([name, value, url]) => {
     if (value === null) return [];
     return [url ? { name, value, url } : { name, value }];
@@ -37,7 +38,7 @@ export function sentence(name: string): string {
 }
 
 /** The texts that are there, joined; null where there are none. */
-export function join(separator: string, ...parts: readonly (string | null)[]): string | null {
+export function join(separator: string, parts: readonly (string | null)[]): string | null {
   const found = parts.filter((part) => part !== null);
   return found.length === 0 ? null : found.join(separator);
 }

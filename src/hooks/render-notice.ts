@@ -67,7 +67,12 @@ function clean(text: string): string {
     .toWellFormed();
 }
 
-const line = (text: string, max: number): string => clip(clean(text).replace(/\s+/g, ' ').trim(), max);
+/** One line of at most `max`; only the head of megabytes is read for it. */
+function line(text: string, max: number): string {
+  const head = text.slice(0, 10 * max);
+  const words = clean(head).replace(/\s+/g, ' ').trim();
+  return clip(head.length < text.length ? `${words}…` : words, max);
+}
 
 /** At most `max` UTF-16 units, the last a `…` where something was cut; no pair of surrogates is split. */
 function clip(text: string, max: number): string {

@@ -562,6 +562,17 @@ describe.each(NAMES)('%s', (name) => {
   });
 
   it.each(TABLE.filter(([preset]) => preset === name))(
+    'takes %s: %s with long arrays',
+    (_, file, expected) => {
+      const notice = PRESETS[name]({
+        payload: longer(payloadOf(name, file)),
+        headers: expected.headers ?? {},
+      });
+      if (notice !== null) renderNotice(notice);
+    },
+  );
+
+  it.each(TABLE.filter(([preset]) => preset === name))(
     'takes its own %s: %s with any part replaced',
     (_, file) => {
       const source = payloadOf(name, file);
@@ -575,6 +586,13 @@ describe.each(NAMES)('%s', (name) => {
     },
   );
 });
+
+/** The JSON with each of its outermost arrays made as long as a large payload's. */
+function longer(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null) return json;
+  if (Array.isArray(json)) return json.length === 0 ? json : Array(150_000).fill(json[0]);
+  return Object.fromEntries(Object.entries(json).map(([key, member]) => [key, longer(member)]));
+}
 
 /** The JSON once for each of its values, that value replaced. */
 function withReplaced(json: unknown, value: unknown): unknown[] {
@@ -601,6 +619,14 @@ test.each([
 ])('slack: %s is plain text', (marked, plain) => {
   const payload = { blocks: [{ type: 'section', text: { type: 'mrkdwn', text: marked } }] };
   expect(PRESETS.slack({ payload, headers: {} })?.sections[0]?.text).toBe(plain);
+});
+
+test('labels in any number are taken', () => {
+  const labels = Object.fromEntries(Array.from({ length: 150_000 }, (_, n) => [`label${n}`, 'x']));
+  for (const name of ['alertmanager', 'grafana'] as const) {
+    const notice = PRESETS[name]({ payload: { alerts: [{ labels }] }, headers: {} });
+    expect(notice?.sections).toHaveLength(1);
+  }
 });
 
 test.each([

@@ -15,7 +15,7 @@ export const cloudevents: Preset = (event) => {
   const subject = read('subject');
   const id = read('id');
   const data = isBinary ? event.payload : at(event.payload, 'data');
-  const name = join(': ', type, subject) ?? type;
+  const name = join(': ', [type, subject]) ?? type;
   const content = data === undefined || data === null ? null : anyNotice(data, name);
   return {
     subject: name,
@@ -25,7 +25,12 @@ export const cloudevents: Preset = (event) => {
       ...section(
         null,
         null,
-        facts(['Source', source], ['Subject', subject], ['Time', read('time')], ['Id', id]),
+        facts([
+          ['Source', source],
+          ['Subject', subject],
+          ['Time', read('time')],
+          ['Id', id],
+        ]),
       ),
       ...(content?.sections ?? []).map((part) => ({ ...part, title: 'Data' })),
     ],

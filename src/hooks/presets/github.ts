@@ -55,11 +55,11 @@ function push(payload: unknown): Notice | undefined {
     title: `${who} ${what}`,
     tone: isForced || isDeleted ? 'warning' : 'neutral',
     sections: [
-      ...section(null, null, facts(['Repository', repository, text(payload, 'repository.html_url')])),
+      ...section(null, null, facts([['Repository', repository, text(payload, 'repository.html_url')]])),
       ...section(
         commits.length === 0 ? null : 'Commits',
         null,
-        facts(
+        facts([
           ...commits.map(
             (commit) =>
               [
@@ -68,7 +68,7 @@ function push(payload: unknown): Notice | undefined {
                 text(commit, 'url'),
               ] as const,
           ),
-        ),
+        ]),
       ),
     ],
     link: link(isDeleted ? 'Open the repository' : 'View the changes', text(payload, 'compare')),
@@ -100,13 +100,13 @@ function pullRequest(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       action === 'opened' ? text(payload, 'pull_request.body') : null,
-      facts(
+      facts([
         ['Repository', repository, text(payload, 'repository.html_url')],
         ['By', text(payload, 'sender.login'), text(payload, 'sender.html_url')],
         ['Branches', head === null || base === null ? null : `${head} → ${base}`],
         ['Commits', text(payload, 'pull_request.commits')],
         ['Changed files', text(payload, 'pull_request.changed_files')],
-      ),
+      ]),
     ),
     link: link('View the pull request', text(payload, 'pull_request.html_url')),
     thread: `github:${repository}/pull/${number}`,
@@ -129,11 +129,11 @@ function issues(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       action === 'opened' ? text(payload, 'issue.body') : null,
-      facts(
+      facts([
         ['Repository', repository, text(payload, 'repository.html_url')],
         ['By', text(payload, 'sender.login'), text(payload, 'sender.html_url')],
         ['Labels', labels.join(', ') || null],
-      ),
+      ]),
     ),
     link: link('View the issue', text(payload, 'issue.html_url')),
     thread: `github:${repository}/issues/${number}`,
@@ -160,7 +160,7 @@ function workflowRun(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       null,
-      facts(
+      facts([
         ['Repository', repository, text(payload, 'repository.html_url')],
         ['Run', text(payload, 'workflow_run.run_number')],
         ['Result', sentence(conclusion)],
@@ -168,7 +168,7 @@ function workflowRun(payload: unknown): Notice | null | undefined {
         ['Commit', (text(payload, 'workflow_run.head_sha') ?? '').slice(0, 7) || null],
         ['Message', message === null ? null : firstLine(message)],
         ['By', text(payload, 'workflow_run.actor.login')],
-      ),
+      ]),
     ),
     link: link('View the run', text(payload, 'workflow_run.html_url')),
     thread: `github:${repository}/workflow/${text(payload, 'workflow_run.workflow_id') ?? workflow}/${branch ?? ''}`,
@@ -191,12 +191,12 @@ function release(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       text(payload, 'release.body'),
-      facts(
+      facts([
         ['Repository', repository, text(payload, 'repository.html_url')],
         ['Tag', tag],
         ['By', text(payload, 'release.author.login')],
         ['Pre-release', at(payload, 'release.prerelease') === true ? 'yes' : null],
-      ),
+      ]),
     ),
     link: link('View the release', text(payload, 'release.html_url')),
     thread: `github:${repository}/releases/${tag}`,

@@ -63,11 +63,11 @@ function push(payload: unknown): Notice | undefined {
     title: `${who} ${what}`,
     tone: isDeleted ? 'warning' : 'neutral',
     sections: [
-      ...section(null, null, facts(['Project', project, page])),
+      ...section(null, null, facts([['Project', project, page]])),
       ...section(
         'Commits',
         null,
-        facts(
+        facts([
           ...commits.map((commit) => {
             const subject = firstLine(text(commit, 'title') ?? text(commit, 'message') ?? 'No message');
             const author = text(commit, 'author.name');
@@ -77,7 +77,7 @@ function push(payload: unknown): Notice | undefined {
               text(commit, 'url'),
             ] as const;
           }),
-        ),
+        ]),
       ),
     ],
     link: link('Open the project', page),
@@ -102,11 +102,11 @@ function mergeRequest(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       done === 'opened' ? text(payload, 'object_attributes.description') : null,
-      facts(
+      facts([
         ['Project', project, text(payload, 'project.web_url')],
         ['By', text(payload, 'user.name')],
         ['Branches', source === null || target === null ? null : `${source} → ${target}`],
-      ),
+      ]),
     ),
     link: link('View the merge request', text(payload, 'object_attributes.url')),
     thread: `gitlab:${project}/merge_requests/${number}`,
@@ -129,11 +129,11 @@ function issue(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       done === 'opened' ? text(payload, 'object_attributes.description') : null,
-      facts(
+      facts([
         ['Project', project, text(payload, 'project.web_url')],
         ['By', text(payload, 'user.name')],
         ['Labels', labels.join(', ') || null],
-      ),
+      ]),
     ),
     link: link('View the issue', text(payload, 'object_attributes.url')),
     thread: `gitlab:${project}/issues/${number}`,
@@ -164,14 +164,14 @@ function pipeline(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       null,
-      facts(
+      facts([
         ['Project', project, text(payload, 'project.web_url')],
         ['Failed jobs', failed.join(', ') || null],
         ['Commit', (text(payload, 'object_attributes.sha') ?? '').slice(0, 7) || null],
         ['Message', text(payload, 'commit.title')],
         ['By', text(payload, 'user.name')],
         ['Duration', seconds === null ? null : `${seconds} s`],
-      ),
+      ]),
     ),
     link: link('View the pipeline', text(payload, 'object_attributes.url')),
     thread: `gitlab:${project}/pipelines/${ref ?? ''}`,
@@ -192,11 +192,11 @@ function release(payload: unknown): Notice | null | undefined {
     sections: section(
       null,
       text(payload, 'description'),
-      facts(
+      facts([
         ['Project', project, text(payload, 'project.web_url')],
         ['Tag', tag],
         ['Released', text(payload, 'released_at')],
-      ),
+      ]),
     ),
     link: link('View the release', text(payload, 'url')),
     thread: `gitlab:${project}/releases/${tag}`,

@@ -38,7 +38,7 @@ function issue(payload: unknown, action: string): Notice | null {
     sections: section(
       null,
       text(read, 'metadata.value'),
-      facts(
+      facts([
         ['Issue', text(read, 'shortId')],
         ['Project', text(read, 'project.name') ?? text(read, 'project.slug')],
         ['Where', text(read, 'culprit')],
@@ -47,7 +47,7 @@ function issue(payload: unknown, action: string): Notice | null {
         ['Users', text(read, 'userCount')],
         ['First seen', text(read, 'firstSeen')],
         ['By', action === 'resolved' ? text(payload, 'actor.name') : null],
-      ),
+      ]),
     ),
     link: link('View the issue', text(read, 'web_url') ?? text(read, 'permalink')),
     thread: id === null ? null : `sentry:issue:${id}`,
@@ -69,19 +69,19 @@ function eventAlert(payload: unknown): Notice {
       ...section(
         null,
         null,
-        facts(
+        facts([
           ['Rule', rule],
           ['Where', text(event, 'culprit')],
           ['Level', text(event, 'level')],
           ['Environment', text(event, 'environment')],
           ['Release', text(event, 'release')],
           ['Time', text(event, 'datetime')],
-        ),
+        ]),
       ),
       ...section(
         'Tags',
         null,
-        facts(...list(event, 'tags').map((tag) => [text(tag, '0') ?? 'tag', text(tag, '1')] as const)),
+        facts([...list(event, 'tags').map((tag) => [text(tag, '0') ?? 'tag', text(tag, '1')] as const)]),
       ),
     ],
     link: link('View the event', text(event, 'web_url')),
@@ -102,11 +102,11 @@ function metricAlert(payload: unknown, action: string): Notice {
     sections: section(
       null,
       text(payload, 'data.description_text'),
-      facts(
+      facts([
         ['Measured', text(alert, 'alert_rule.aggregate')],
         ['Environment', text(alert, 'alert_rule.environment')],
         ['Since', text(alert, 'date_started')],
-      ),
+      ]),
     ),
     link: link('View the alert', text(payload, 'data.web_url')),
     thread: `sentry:alert:${text(alert, 'id') ?? ''}`,

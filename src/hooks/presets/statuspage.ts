@@ -40,12 +40,12 @@ function incident(payload: unknown): Notice {
       ...section(
         null,
         text(updates[0], 'body'),
-        facts(
+        facts([
           ['Impact', impact],
           ['Page', text(payload, 'page.status_description')],
           ['Since', text(read, 'created_at')],
           ['Resolved', text(read, 'resolved_at')],
-        ),
+        ]),
       ),
       ...updates.slice(1, MAX_UPDATES).flatMap(earlier),
     ],
@@ -81,13 +81,13 @@ function component(payload: unknown): Notice {
     sections: section(
       null,
       null,
-      facts(
+      facts([
         ['Component', name],
         ['Status', sentence(status)],
         ['Before', before === null ? null : sentence(before)],
         ['Page', text(payload, 'page.status_description')],
         ['Time', text(payload, 'component_update.created_at')],
-      ),
+      ]),
     ),
     link: null,
     thread: id === null ? null : `statuspage:component:${id}`,

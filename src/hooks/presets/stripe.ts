@@ -46,13 +46,13 @@ function invoice(type: string, object: unknown, test: string | null): Notice {
   const total = amount(object, 'total') ?? amount(object, 'amount_due');
   const next = time(object, 'next_payment_attempt');
   return {
-    subject: join(', ', `[${what}] ${name}`, total) ?? name,
+    subject: join(', ', [`[${what}] ${name}`, total]) ?? name,
     title: `${name}: ${what.toLowerCase()}`,
     tone: toneOf(type, text(object, 'status')),
     sections: section(
       null,
       null,
-      facts(
+      facts([
         ['Total', total],
         ['Paid', amount(object, 'amount_paid')],
         ['Remaining', amount(object, 'amount_remaining')],
@@ -62,7 +62,7 @@ function invoice(type: string, object: unknown, test: string | null): Notice {
         ['Attempts', text(object, 'attempt_count')],
         ['Next attempt', next],
         ['Mode', test],
-      ),
+      ]),
     ),
     link: link('View the invoice', text(object, 'hosted_invoice_url')),
     thread: id === null ? null : `stripe:${id}`,
@@ -80,13 +80,13 @@ function charge(type: string, object: unknown, test: string | null): Notice {
   const brand = text(object, 'payment_method_details.card.brand');
   const last4 = text(object, 'payment_method_details.card.last4');
   return {
-    subject: join(', ', `[${what}] ${name}`, sum) ?? name,
+    subject: join(', ', [`[${what}] ${name}`, sum]) ?? name,
     title: `${name}: ${what.toLowerCase()}`,
     tone: toneOf(type, text(object, 'status')),
     sections: section(
       null,
       text(object, 'failure_message') ?? text(object, 'outcome.seller_message'),
-      facts(
+      facts([
         ['Amount', sum],
         ['Refunded', refunded === null || refunded === 0 ? null : amount(object, 'amount_refunded')],
         ['Customer', text(object, 'billing_details.name') ?? text(object, 'customer')],
@@ -98,7 +98,7 @@ function charge(type: string, object: unknown, test: string | null): Notice {
         ['Answer until', time(object, 'evidence_details.due_by')],
         ['Charge', id],
         ['Mode', test],
-      ),
+      ]),
     ),
     link: link('View the receipt', text(object, 'receipt_url')),
     thread: id === null ? null : `stripe:${id}`,

@@ -30,14 +30,14 @@ export const uptimeKuma: Preset = ({ payload }) => {
     sections: section(
       null,
       text(payload, 'heartbeat.msg'),
-      facts(
+      facts([
         // A monitor of another kind than HTTP has this for its address.
         ['Address', page === 'https://' ? null : page, page],
         ['Host', text(payload, 'monitor.hostname')],
         ['Port', text(payload, 'monitor.port')],
         ['Time', time === null || zone === null ? text(payload, 'heartbeat.time') : `${time} (${zone})`],
         ['Response time', ping === null ? null : `${ping} ms`],
-      ),
+      ]),
     ),
     link: link('Open the page', page),
     thread: monitor === null ? null : `uptime-kuma:${monitor}`,

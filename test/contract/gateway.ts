@@ -5,6 +5,7 @@
  * Not here: `overloaded`, which takes 500 messages waiting at once, and is tested where the pool is.
  */
 
+import { createHmac } from 'node:crypto';
 import PostalMime from 'postal-mime';
 import { Resend } from 'resend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -55,8 +56,9 @@ const user = (name: string): User => ({
 const USERS = Array.from({ length: 120 }, (_, index) => user(`user-${index}`));
 const POLICED = { ...user('policed'), from: ['ifaxin.com'], labels: [31337] };
 const FRUGAL = { ...user('frugal'), quota: 3 };
+const HOOKED = user('hooked');
 
-const ACCOUNTS = JSON.stringify([...USERS, POLICED, FRUGAL]);
+const ACCOUNTS = JSON.stringify([...USERS, POLICED, FRUGAL, HOOKED]);
 const bearer = ({ tokens }: User) => ({ Authorization: `Bearer ${tokens[0]}` });
 const basic = (apiUser: string, apiKey: string) => ({
   Authorization: `Basic ${btoa(`${apiUser}:${apiKey}`)}`,
@@ -219,6 +221,19 @@ const CASES: readonly Case[] = [
 ];
 
 /** Runs the whole suite on one runtime. */
+const HOOK_SECRET = 'the-secret-of-the-hook';
+const HOOKS = JSON.stringify([
+  {
+    name: 'contract',
+    scheme: 'sentry',
+    secret: HOOK_SECRET,
+    account: HOOKED.apiUser,
+    from: 'alerts@ifaxin.com',
+    to: 'ops@ifaxin.com',
+    template: { subject: '[{{ payload.event }}] {{ payload.host }}', html: '<b>{{ payload.host }}</b>' },
+  },
+]);
+
 export function gatewayContract(runtime: Runtime): void {
   const users = USERS.values();
   const nextUser = () => users.next().value ?? expect.fail('more tests than users');
@@ -229,6 +244,7 @@ export function gatewayContract(runtime: Runtime): void {
   const settings = (more: Settings = {}): Settings => ({
     ACCOUNTS,
     BASIC_AUTH: 'on',
+    HOOKS,
     SMTP_HOST: 'localhost',
     SMTP_PORTS: String(upstreamPort.port),
     ...more,
@@ -312,6 +328,27 @@ export function gatewayContract(runtime: Runtime): void {
     await expect.poll(() => upstream.taken.length, { timeout: 10_000 }).toBe(3);
     const { error } = await resend.emails.send({ ...email, topicId: 'news' });
     expect(error).toMatchObject({ name: 'validation_error', statusCode: 422, code: 'unsupported-field' });
+  });
+
+  test('a hook: signed, rendered by its template, and repeated without a second mail', async () => {
+    await using upstream = await meet();
+    const body = JSON.stringify({ event: 'down', host: 'db1 <main>' });
+    const signature = createHmac('sha256', HOOK_SECRET).update(body).digest('hex');
+    const deliver = (signed: string) =>
+      fetch(`${gateway.url}/v1/hooks/contract`, {
+        method: 'POST',
+        headers: { 'Sentry-Hook-Signature': signed, 'Request-ID': 'delivery-1' },
+        body,
+      });
+    const first = await deliver(signature);
+    expect(first.status).toBeLessThan(203);
+    await expect.poll(() => upstream.taken.length, { timeout: 10_000 }).toBe(1);
+    expect(await (await deliver(signature)).json()).toMatchObject({ id: (await first.json()).id });
+    expect(await (await deliver('00'.repeat(32))).json()).toMatchObject({ code: 'bad-signature' });
+    const mail = await PostalMime.parse(taken(upstream).message ?? '');
+    expect(mail.subject).toBe('[down] db1 <main>');
+    expect(mail.html?.trim()).toBe('<b>db1 &lt;main&gt;</b>');
+    expect(upstream.taken).toHaveLength(1);
   });
 
   test('a batch: each message has its own end, in order', async () => {

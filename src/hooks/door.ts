@@ -37,6 +37,8 @@ type Prepared = Rendered & {
 /** JSON values in one event. */
 const MOST_VALUES = 100_000;
 
+const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data)\s*(?:;|$)/i;
+
 const SKIPPED: AdapterResponse = { status: 202, body: { skipped: true } };
 
 export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
@@ -52,7 +54,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     const shared = origins && origin && origins.includes(origin) ? corsOf(origin) : {};
     // A page of an allowed origin may send the form by a script too (Fetch, "CORS-preflight fetch").
     if (request.method === 'OPTIONS') return { status: 204, headers: shared, body: null };
-    const answer = await answerOf(hook, request, rest.length > 0 ? rest.join('/') : null);
+    const answer = await answerOf(hook, request, rest.length > 0 ? decoded(rest.join('/')) : null);
     return isFailure(answer) ? answer : { ...answer, headers: { ...answer.headers, ...shared } };
   }
 
@@ -118,8 +120,10 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     if (origins && (origin === null || !origins.includes(origin))) {
       return failure('forbidden-origin', 'This form may not be sent from this page.');
     }
-    const form = readForm(request.body, request.header('content-type') ?? '');
-    if (typeof form === 'string') return failure('unsupported-media-type', form);
+    const type = request.header('content-type') ?? '';
+    if (!FORM_TYPE.test(type)) return failure('unsupported-media-type', 'This hook takes a form of HTML.');
+    const form = readForm(request.body, type);
+    if (typeof form === 'string') return failure('invalid-request', form);
     if (honeypot !== null && (form.fields.get(honeypot) ?? []).some((value) => value !== '')) {
       // Whatever filled it in must not learn that it was noticed.
       log.info('hook skipped', { requestId: request.origin.requestId, hook: hook.name, detail: 'honeypot' });
@@ -168,10 +172,18 @@ export async function previewOf(
 
 async function renderEvent(hook: Hook, event: TemplateContext): Promise<Rendered | null> {
   const preset = hook.preset === 'form' ? PRESETS.any : PRESETS[hook.preset];
-  const notice = preset(event);
   // A `skip` of the hook's own has the word on what its preset would pass over.
-  if (notice === null && hook.skip === null) return null;
-  return render(hook, event, notice ?? PRESETS.any(event));
+  const notice = preset(event) ?? (hook.skip === null ? null : PRESETS.any(event));
+  return notice === null ? null : render(hook, event, notice);
+}
+
+/** A path's percent-encoding undone; as it is where it is none. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 const corsOf = (origin: string) => ({
@@ -206,7 +218,7 @@ const THANKS = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name=
 /** JSON; a form, as GitHub and Slack can send one, with the JSON in `payload`; else the text itself. */
 function payloadOf(request: AdapterRequest): unknown {
   const type = request.header('content-type') ?? '';
-  if (/^application\/x-www-form-urlencoded|^multipart\/form-data/i.test(type)) {
+  if (FORM_TYPE.test(type)) {
     const form = readForm(request.body, type);
     if (typeof form !== 'string') {
       const [json] = form.fields.get('payload') ?? [];

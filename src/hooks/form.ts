@@ -4,7 +4,10 @@ import type { Form } from '../form.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Fact, Notice } from './notice.ts';
 
-const MOST_SUBJECT = 200;
+/** Of a name or a subject; the rest of what was typed stands in the mail all the same. */
+const MOST_LINE = 200;
+
+const MEDIA_TYPE = /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/;
 
 export interface FormMail {
   readonly notice: Notice;
@@ -22,7 +25,7 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
   const address = mailbox !== null && 'mailbox' in mailbox ? mailbox.mailbox.address : null;
   const meant = new Set(['email', 'name', 'subject', 'message', honeypot]);
   const facts: Fact[] = [
-    ...(name === '' ? [] : [{ name: 'Name', value: name }]),
+    ...(name === '' ? [] : [{ name: 'Name', value: value('name') }]),
     ...(email === '' ? [] : [{ name: 'E-mail', value: email }]),
     ...[...form.fields].flatMap(([field, values]) =>
       meant.has(field) ? [] : [{ name: field, value: values.join(', ') }],
@@ -30,11 +33,11 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
   ];
   // An empty file field of a browser is a part without a name and without bytes.
   const files = form.files.filter(({ filename, bytes }) => filename !== '' || bytes.length > 0);
-  const subject = oneLine(value('subject')) || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`;
+  const subject = oneLine(value('subject') || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`);
   return {
     notice: {
-      subject: subject.slice(0, MOST_SUBJECT),
-      title: subject.slice(0, MOST_SUBJECT),
+      subject: subject,
+      title: subject,
       tone: 'neutral',
       sections: [
         { title: null, text: value('message') || null, facts: [] },
@@ -46,12 +49,18 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
     },
     replyTo: address === null ? null : { address, ...(name !== '' && { name }) },
     attachments: files.map(({ filename, type, bytes }, index) => ({
-      filename: filename || `file-${index + 1}`,
-      contentType: type,
+      filename: oneLine(filename.replace(/[/\\]/g, ' ')) || `file-${index + 1}`,
+      // What a browser makes of a file's name is no reason to lose the form.
+      contentType: MEDIA_TYPE.test(type) ? type : 'application/octet-stream',
       content: Buffer.from(bytes).toString('base64'),
     })),
   };
 }
 
 /** What a person typed into one field of a form, as a name or a subject. */
-const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+const oneLine = (text: string): string =>
+  text
+    .replace(/[\s\p{C}]+/gu, ' ')
+    .trim()
+    .slice(0, MOST_LINE)
+    .toWellFormed();

@@ -1,6 +1,8 @@
 /** A notice and a hook's templates as the JSON of a message. */
 
 import { sha256 } from '../digest.ts';
+import { parseMailbox } from '../message/mailbox.ts';
+import { parseMessage } from '../message/parse.ts';
 import type { Hook } from './hook.ts';
 import type { Notice } from './notice.ts';
 import { renderNotice } from './render-notice.ts';
@@ -21,17 +23,13 @@ export interface Rendered {
 }
 
 /**
- * Renders a hook. A template that fails loses no event: the plain rendering is sent with the error on top.
+ * Renders a hook. A template that fails, or makes what no message can be, loses no event: the plain rendering is
+ * sent with the error on top.
  *
  * @returns null where the hook's `skip` says so
  */
-export async function render(
-  hook: Hook,
-  given: TemplateContext,
-  notice: Notice | null,
-): Promise<Rendered | null> {
-  const plain = notice ?? EMPTY;
-  const context = { ...given, notice: plain, hook: { name: hook.name } };
+export async function render(hook: Hook, given: TemplateContext, notice: Notice): Promise<Rendered | null> {
+  const context = { ...given, notice, hook: { name: hook.name } };
   const problems: string[] = [];
   const run = async (field: string, template: Template | null): Promise<string | null> => {
     if (template === null) return null;
@@ -40,68 +38,56 @@ export async function render(
     problems.push(`${field}: ${result.problem}`);
     return null;
   };
-  if ((await run('skip', hook.skip))?.trim() === 'true') return null;
-  const key = (await run('key', hook.key))?.trim() || plain.key;
-  const addresses = async (field: string, templates: readonly Template[]) => {
-    const rendered = await Promise.all(templates.map((template) => run(field, template)));
-    return rendered
-      .flatMap((text) => (text ?? '').split(/[\r\n]+/))
-      .map((one) => one.trim())
-      .filter(Boolean);
+  const lines = async (field: string, templates: readonly Template[]): Promise<string[]> => {
+    const texts = await Promise.all(templates.map((template) => run(field, template)));
+    return texts.flatMap((text) => (text ?? '').split(/[\r\n]+/)).filter((line) => line.trim() !== '');
   };
-  const to = await addresses('to', hook.to);
-  const cc = await addresses('cc', hook.cc);
-  const subject = oneLine((await run('template.subject', hook.subject)) ?? '');
-  const ownText = await run('template.text', hook.text);
-  const ownHtml = await run('template.html', hook.html);
 
-  const failed = problems.length > 0;
-  const shown: Notice = failed
-    ? {
-        ...plain,
-        sections: [
-          { title: 'A template of this hook failed', text: problems.join('\n'), facts: [] },
-          ...plain.sections,
-        ],
-      }
-    : plain;
-  const rendered = renderNotice(shown);
-  const bodies =
-    failed || (ownText === null && ownHtml === null)
-      ? { text: rendered.text, html: rendered.html }
-      : { text: ownText ?? (hook.html ? undefined : rendered.text), html: ownHtml ?? undefined };
-  const references = plain.thread === null ? null : await threadId(hook, plain.thread);
+  if ((await run('skip', hook.skip))?.trim() === 'true') return null;
+  const key = (await run('key', hook.key))?.trim() || notice.key;
+  const to = await lines('to', hook.to);
+  const cc = await lines('cc', hook.cc);
+  const subject = oneLine((await run('template.subject', hook.subject)) ?? '');
+  const text = await run('template.text', hook.text);
+  const html = await run('template.html', hook.html);
+
+  const common = {
+    from: hook.from,
+    ...(hook.replyTo.length > 0 && { replyTo: hook.replyTo }),
+    ...(hook.label !== null && { label: hook.label }),
+    ...(notice.thread !== null && { headers: { References: await threadId(hook, notice.thread) } }),
+  };
+  if (problems.length === 0) {
+    const plain = renderNotice(notice);
+    const bodies = text === null && html === null ? plain : { text, html };
+    const message = { ...common, to, cc, ...bodies, subject: subject || plain.subject };
+    const parsed = parseMessage(message);
+    if (!('errors' in parsed)) return { key, message };
+    problems.push(...parsed.errors.map((error) => `${error.pointer}: ${error.message}`));
+  }
+  const failed = { title: 'A template of this hook failed', text: problems.join('\n'), facts: [] };
+  const fallback = renderNotice({ ...notice, sections: [failed, ...notice.sections] });
+  const reachable = (addresses: readonly string[]) =>
+    addresses.filter((address) => 'mailbox' in parseMailbox(address));
+  const recipients = reachable(to);
   return {
     key,
     message: {
-      from: hook.from,
-      // Recipients that a template could not make: the sender hears of it, and nothing is lost.
-      to: to.length > 0 ? to : [hook.from],
-      ...(cc.length > 0 && { cc }),
-      ...(hook.replyTo.length > 0 && { replyTo: hook.replyTo }),
-      ...(hook.label !== null && { label: hook.label }),
-      subject: subject || rendered.subject,
-      ...bodies,
-      ...(references !== null && { headers: { References: references } }),
+      ...common,
+      // Where no recipient could be made, the hook's own sender hears of it.
+      to: recipients.length > 0 ? recipients : [hook.from],
+      cc: reachable(cc),
+      ...fallback,
     },
   };
 }
-
-const EMPTY: Notice = {
-  subject: 'An event',
-  title: 'An event',
-  tone: 'neutral',
-  sections: [],
-  link: null,
-  thread: null,
-  key: null,
-};
 
 const oneLine = (text: string): string =>
   text
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
-    .slice(0, 500);
+    .slice(0, 500)
+    .toWellFormed();
 
 /** One id for all events of a thread: mail clients show what refers to the same one together (RFC 5322 section 3.6.4). */
 async function threadId(hook: Hook, thread: string): Promise<string> {

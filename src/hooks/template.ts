@@ -5,7 +5,7 @@ export type Template = (context: object) => Promise<{ readonly text: string } | 
 
 const PARSE_CHARS = 100_000;
 /** Of one template, in milliseconds. */
-const RENDER_MS = 50;
+const RENDER_MS = 100;
 /** In liquidjs' own units: some for each item and character that is made. */
 const MEMORY = 2_000_000;
 const MOST_OUTPUT = 1_000_000;

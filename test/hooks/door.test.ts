@@ -211,6 +211,22 @@ describe('templates', () => {
     expect(mail?.text).toMatch(/A template of this hook failed[\s\S]*template\.text: [\s\S]*evt_17/);
   });
 
+  test('one that makes no message loses nothing either', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      to: ['{{ payload.to }}', 'ops@ifaxin.com'],
+      template: { html: '{{ payload.html | raw }}' },
+    });
+    const event = { html: '<img src="cid:nothing">', to: 'ann' };
+    expect((await post(postern, 'h', JSON.stringify(event), BEARER)).status).toBe(202);
+    const [mail] = await mails(postern, 1);
+    expect(postern.upstream.taken[0]?.recipients).toEqual(['ops@ifaxin.com']);
+    expect(mail?.text).toContain('A template of this hook failed');
+    expect(mail?.text).toContain('/to/0: ');
+    expect(mail?.text).toContain('cid:nothing');
+  });
+
   test('reads no file', async () => {
     const postern = await open({
       ...HOOK,
@@ -279,6 +295,22 @@ describe('forms', () => {
     expect(new TextDecoder().decode(mail?.attachments[0]?.content as ArrayBuffer)).toBe('bytes of it');
     expect(mail?.replyTo).toBeUndefined();
     expect(mail?.text).toContain('not an address');
+  });
+
+  test('what no message could hold is no reason to lose a form', async () => {
+    const postern = await open(FORM);
+    const form = new FormData();
+    form.set('name', '\u{1f600}'.repeat(300));
+    form.set('email', 'ann@example.com');
+    form.set('subject', 'x'.repeat(2000));
+    form.set('file', new File(['x'], '../a\u202eb.exe', { type: 'no/such/type' }));
+    expect((await post(postern, 'contact', form, {})).status).toBe(202);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.attachments[0]).toMatchObject({ mimeType: 'application/octet-stream' });
+    expect(mail?.replyTo?.[0]?.address).toBe('ann@example.com');
+    expect((await post(postern, 'contact', '{}', { 'Content-Type': 'application/json' })).status).toBe(415);
+    const broken = { 'Content-Type': 'multipart/form-data; boundary=x' };
+    expect((await post(postern, 'contact', '--y', broken)).status).toBe(400);
   });
 
   test('the honeypot, the allowed origins and the limit per address', async () => {

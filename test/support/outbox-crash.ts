@@ -143,9 +143,11 @@ export async function crash({ messages, kills, start }: CrashOptions): Promise<L
         });
         const answer = await response.json().catch(() => null);
         if (response.status === 202) {
+          // Without a body it was cut off by a kill, and is asked for again.
+          if (answer === null) continue;
           ids[number]?.add((answer as { id: string }).id);
           times--;
-        } else if (response.status !== 409 && response.status !== 503) {
+        } else if (answer !== null && response.status !== 409 && response.status !== 503) {
           throw new Error(`${response.status} ${JSON.stringify(answer)}`);
         }
       }

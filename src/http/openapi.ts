@@ -65,6 +65,13 @@ const BATCH: FailureCode[] = [
   'unsupported-media-type',
   'invalid-message',
 ];
+/** What sending has, its credentials aside. */
+const HOOKS: FailureCode[] = [
+  ...SENDING.filter((code) => code !== 'unauthorized'),
+  'bad-signature',
+  'forbidden-origin',
+  'unknown-hook',
+];
 const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal', 'misconfigured'];
 const READING_QUOTA: FailureCode[] = [...AUTHENTICATED, 'quota-unavailable'];
 const DRAWING_QUOTA: FailureCode[] = [
@@ -197,6 +204,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
     security: [{ bearer: [] }, { basic: [] }],
     tags: [
       { name: 'messages', description: 'Send.' },
+      { name: 'hooks', description: 'Webhooks and forms.' },
       { name: 'quota', description: 'The calls that an api_user has left.' },
       { name: 'service', description: 'The gateway itself.' },
     ],
@@ -322,6 +330,43 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
               ]),
             },
             ...problems(BATCH),
+          },
+        },
+      },
+      '/v1/hooks/{name}': {
+        post: {
+          operationId: 'deliverToHook',
+          tags: ['hooks'],
+          summary: 'A webhook or a form, by the rules of its hook',
+          description:
+            'The body is what the service or the form sends; its signature or secret is checked by the hook. A browser that asks for HTML gets a page, or is led to one.',
+          security: [],
+          parameters: [{ name: 'name', in: 'path', required: true, schema: string }],
+          requestBody: {
+            content: {
+              'application/json': { schema: {} },
+              'application/x-www-form-urlencoded': { schema: { type: 'object' } },
+              'multipart/form-data': { schema: { type: 'object' } },
+            },
+          },
+          responses: {
+            200: {
+              description: 'Sent, by a hook in the mode `now`.',
+              content: json(ref('schemas', 'Receipt'), RECEIPT_EXAMPLE),
+            },
+            202: {
+              description: 'In the outbox, or skipped.',
+              headers: { Location: ref('headers', 'Location') },
+              content: json(
+                {
+                  type: 'object',
+                  properties: { id: string, state: string, skipped: { type: 'boolean' } },
+                },
+                { id: QUEUED_EXAMPLE.id, state: 'queued' },
+              ),
+            },
+            303: { description: 'A form was sent: to its page of thanks.' },
+            ...problems(HOOKS),
           },
         },
       },

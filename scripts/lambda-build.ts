@@ -8,6 +8,8 @@ export const LAMBDA_BUILD = {
   format: 'esm',
   platform: 'node',
   target: 'node24',
+  // An ES module cannot require what Node brings, as a package's CommonJS form does.
+  mainFields: ['module', 'main'],
 } satisfies BuildOptions;
 
 const serverlessEsbuild = () => ({

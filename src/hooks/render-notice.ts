@@ -57,8 +57,7 @@ function tidyFact({ name, value, url }: Fact): Fact {
 }
 
 /** Controls, and the marks that turn the direction of the text around them, which can disguise an address. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to remove
-const UNWANTED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const UNWANTED = /(?![\t\n])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
 
 function clean(text: string): string {
   return text

@@ -110,6 +110,13 @@ describe('signatures', () => {
     expect(await response.json()).toMatchObject({ code: 'bad-signature' });
   });
 
+  test('a secret in the query, which no log has', async () => {
+    const postern = await open({ ...HOOK, scheme: 'secret' });
+    expect((await post(postern, `h?secret=${SECRET}`)).status).toBe(202);
+    expect((await post(postern, `h?secret=${SECRET}x`)).status).toBe(401);
+    expect(postern.logLines.join()).not.toContain(SECRET);
+  });
+
   test('two secrets at a time', async () => {
     const postern = await open({ ...HOOK, scheme: 'github', secret: ['the-newer-secret', SECRET] });
     const { headers } = SIGNED.github?.('') ?? { headers: {} };
@@ -227,6 +234,17 @@ describe('templates', () => {
     expect(mail?.text).toContain('cid:nothing');
   });
 
+  test('one that makes too much is cut short', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      template: { text: '{% for i in (1..900) %}{{ payload.text }}{% endfor %}' },
+    });
+    await post(postern, 'h', JSON.stringify({ text: 'x'.repeat(5000) }), BEARER);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.text).toContain('A template of this hook failed');
+  });
+
   test('reads no file', async () => {
     const postern = await open({
       ...HOOK,
@@ -311,6 +329,17 @@ describe('forms', () => {
     expect((await post(postern, 'contact', '{}', { 'Content-Type': 'application/json' })).status).toBe(415);
     const broken = { 'Content-Type': 'multipart/form-data; boundary=x' };
     expect((await post(postern, 'contact', '--y', broken)).status).toBe(400);
+  });
+
+  test('the preflight of an allowed page, and of another', async () => {
+    const postern = await open({ ...FORM, origins: ['https://shop.example'] });
+    const preflight = (origin: string) =>
+      fetch(`${postern.url}/v1/hooks/contact`, { method: 'OPTIONS', headers: { Origin: origin } });
+    const allowed = await preflight('https://shop.example');
+    expect(allowed.status).toBe(204);
+    expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe('https://shop.example');
+    const other = await preflight('https://evil.example');
+    expect(other.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
   test('the honeypot, the allowed origins and the limit per address', async () => {

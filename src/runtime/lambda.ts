@@ -2,6 +2,7 @@
 
 import type { Hono } from 'hono';
 import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
+import hooks from '../../hooks.json' with { type: 'json' };
 import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
@@ -15,7 +16,7 @@ import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
 /** One connection: a container has one invocation at a time. */
-const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on' };
+const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on', hooks };
 
 /**
  * A container is frozen between invocations, and a connection that sleeps with it dies unseen. One that was

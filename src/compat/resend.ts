@@ -260,7 +260,7 @@ function attachmentsFrom(attachments: unknown): unknown {
 /** As Resend does it where none is given: by what the file is called, and for a picture by its bytes. */
 function contentTypeOf({ filename, content }: Json): string {
   const picture = typeof content === 'string' ? pictureType(content) : null;
-  const [, extension = ''] = /\.([^.]+)$/.exec(String(filename)) ?? [];
+  const [, extension = ''] = /\.([^.]+)$/.exec(typeof filename === 'string' ? filename : '') ?? [];
   return picture ?? TYPES.get(extension.toLowerCase()) ?? 'application/octet-stream';
 }
 

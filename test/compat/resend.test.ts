@@ -160,6 +160,11 @@ describe('emails.send', () => {
     ['invalid_attachment', 'attachments[0].content', { attachments: [{ filename: 'a', content: '%' }] }],
     [
       'invalid_attachment',
+      'attachments[0].filename',
+      { attachments: [{ filename: { toString: 'x' }, content: 'YQ==' }] },
+    ],
+    [
+      'invalid_attachment',
       'attachments[0].content_id',
       { attachments: [{ filename: 'a', content: 'YQ==', contentId: '<a b>' }] },
     ],

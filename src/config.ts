@@ -105,7 +105,7 @@ export interface Defaults {
   readonly ports: string;
   readonly outbox: string;
   /** Of a `hooks.json` in the bundle. */
-  readonly hooks?: readonly unknown[];
+  readonly hooks?: unknown;
 }
 
 const ACCOUNT_SETTINGS = [
@@ -370,7 +370,7 @@ export function parseConfig(
   const parsed = v.safeParse(settings(defaults), set);
   problems.push(...(parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`));
   problems.push(...combinationProblems(set));
-  const hooks = set.HOOKS ?? (defaults.hooks?.length ? JSON.stringify(defaults.hooks) : null);
+  const hooks = set.HOOKS ?? bundledHooks(defaults.hooks);
   const filled = hooks === null ? null : fillIn(hooks, given, readFile);
   if (filled) problems.push(...filled.problems);
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
@@ -487,20 +487,36 @@ function secretsInFiles(names: Iterable<string>, given: Environment, readFile: R
   return { secrets, problems };
 }
 
-const VARIABLE = /"\$\{([A-Za-z_]\w*)\}"/g;
+/** An empty array is what a checkout has. */
+function bundledHooks(hooks: unknown): string | null {
+  const isEmpty = hooks === undefined || (Array.isArray(hooks) && hooks.length === 0);
+  return isEmpty ? null : JSON.stringify(hooks);
+}
+
+const VARIABLE = /^\$\{([A-Za-z_]\w*)\}$/;
 
 /**
  * JSON in which a string that is `${NAME}` and nothing else is the value of that variable or of its file, so that hooks
- * may be kept with the code and their secrets apart.
+ * may be kept with the code and their secrets apart. What is no JSON stays as it is: it has its own problem.
  */
 function fillIn(json: string, given: Environment, readFile: ReadFile | null) {
-  const names = new Set(Array.from(json.matchAll(VARIABLE), ([, name]) => name as string));
-  const { secrets, problems } = secretsInFiles(names, given, readFile);
-  const values: Environment = { ...given, ...secrets };
-  for (const name of names) {
-    if (!values[name] && !given[`${name}_FILE`]) problems.push(`${name}: not set, and named in the hooks`);
+  const problems = new Set<string>();
+  const readVariable = (name: string): string => {
+    const { secrets, problems: wrong } = secretsInFiles([name], given, readFile);
+    for (const problem of wrong) problems.add(problem);
+    const value = given[name] ?? secrets[name];
+    if (value === undefined && wrong.length === 0) problems.add(`${name}: not set, and named in the hooks`);
+    return value ?? '';
+  };
+  try {
+    const filled: unknown = JSON.parse(json, (_, value) => {
+      const [, name] = (typeof value === 'string' && VARIABLE.exec(value)) || [];
+      return name === undefined ? value : readVariable(name);
+    });
+    return { json: JSON.stringify(filled), problems: [...problems] };
+  } catch {
+    return { json, problems: [] };
   }
-  return { json: json.replace(VARIABLE, (_, name) => JSON.stringify(values[name] ?? '')), problems };
 }
 
 /** What is wrong between settings. Asked of the raw ones, so that it is listed beside what is wrong in each. */

@@ -341,17 +341,28 @@ describe('the settings', () => {
     });
 
     it('and in variables fill in what hooks name', () => {
-      const HOOKS = `[{"secret":"\${CI}"},{"secret":["\${SHOP}","\${CI}"]},{"from":"\${ not }","to":"a \${CI}"}]`;
+      const HOOKS = `[{"secret":"\${CI}"},{"secret":["\${SHOP}","\${CI}"]},{"from":"\${ not }","to":"a \${CI}","cc":"\\"\${CI}"}]`;
       const settings = { ...ACCOUNT, HOOKS, CI: 'a "quoted" one', SHOP_FILE: '/run/key' };
       expect(JSON.parse(parseConfig(settings, DEFAULTS, read).hooks ?? '')).toEqual([
         { secret: 'a "quoted" one' },
         { secret: ['the key, with spaces', 'a "quoted" one'] },
-        { from: `\${ not }`, to: `a \${CI}` },
+        { from: `\${ not }`, to: `a \${CI}`, cc: `"\${CI}` },
       ]);
       expect(problemsWith({ ...ACCOUNT, HOOKS, SHOP_FILE: '/run/nowhere' })).toEqual([
-        'SHOP_FILE: the file cannot be read (ENOENT)',
         'CI: not set, and named in the hooks',
+        'SHOP_FILE: the file cannot be read (ENOENT)',
       ]);
+    });
+
+    it.each([
+      [undefined, {}, null],
+      [[], {}, null],
+      [[{ name: 'ci' }], {}, '[{"name":"ci"}]'],
+      // No array: to be refused at the start, not passed over.
+      [{ name: 'ci' }, {}, '{"name":"ci"}'],
+      [[{ name: 'ci' }], { HOOKS: '[]' }, '[]'],
+    ])('of hooks: a bundle with %j and %j have %j', (hooks, settings, expected) => {
+      expect(parseConfig({ ...ACCOUNT, ...settings }, { ...DEFAULTS, hooks }).hooks).toBe(expected);
     });
 
     it.each([

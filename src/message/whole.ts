@@ -55,9 +55,9 @@ const MOST_RECIPIENTS = 3 * MAX_RECIPIENTS;
 export function parseWhole(input: WholeInput, account: Account): WholeMessage | Failure {
   const errors = new FieldErrors();
   const bytes = withCrlf(input.bytes);
-  const { hasNul, hasLoneEnd, eightBit, longest } = look(bytes);
-  if (hasNul) errors.add('', 'Remove the NUL characters.');
-  if (hasLoneEnd) {
+  const looked = look(bytes);
+  if (looked.hasNul) errors.add('', 'Remove the NUL characters.');
+  if (looked.hasLoneEnd) {
     errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
   }
   const headerBytes = headerOf(bytes);
@@ -76,7 +76,10 @@ export function parseWhole(input: WholeInput, account: Account): WholeMessage | 
   const problem = headerProblem(section, account);
   if (problem) return problem.failure;
   const header = withoutFields(headerBytes, section, ['bcc', 'resent-bcc']);
-  const whole = header === headerBytes ? bytes : Buffer.concat([header, bytes.subarray(headerBytes.length)]);
+  const isAsItCame = header === headerBytes;
+  const whole = isAsItCame ? bytes : Buffer.concat([header, bytes.subarray(headerBytes.length)]);
+  // What was taken out says nothing of what goes out.
+  const { eightBit, longest } = isAsItCame ? looked : look(whole);
   return {
     envelope: { from, to },
     bytes: whole,

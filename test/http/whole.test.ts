@@ -155,4 +155,17 @@ describe.concurrent('a whole message', () => {
     });
     expect(text(postern)).toContain('x'.repeat(1500));
   });
+
+  it('is judged by what goes out of it, not by its Bcc', async () => {
+    await using postern = await startPostern();
+    const plain = 'From: a@ifaxin.com\r\nTo: ben@ifaxin.com\r\n\r\nHello\r\n';
+    const response = await post(
+      postern,
+      `Bcc: "${'ü'.repeat(600)}" <ann@ifaxin.com>\r\n${plain}`,
+      '?to=ben@ifaxin.com',
+    );
+    expect(await response.json()).toMatchObject({ warnings: [] });
+    expect(postern.upstream.taken[0]?.parameters).not.toContain('8BITMIME');
+    expect(text(postern)).toBe(plain);
+  });
 });

@@ -1,6 +1,7 @@
 /** A form from a browser as a notice: the fields that have a meaning, then the others, then its files. */
 
 import type { Form } from '../form.ts';
+import { withoutEncodedWords } from '../message/encoded-word.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Fact, Notice } from './notice.ts';
 
@@ -59,8 +60,10 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
 
 /** What a person typed into one field of a form, as a name or a subject. */
 const oneLine = (text: string): string =>
-  text
-    .replace(/[\s\p{C}]+/gu, ' ')
-    .trim()
-    .slice(0, MOST_LINE)
-    .toWellFormed();
+  withoutEncodedWords(
+    text
+      .replace(/[\s\p{C}]+/gu, ' ')
+      .trim()
+      .slice(0, MOST_LINE)
+      .toWellFormed(),
+  );

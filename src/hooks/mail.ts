@@ -1,6 +1,7 @@
 /** A notice and a hook's templates as the JSON of a message. */
 
 import { sha256 } from '../digest.ts';
+import { withoutEncodedWords } from '../message/encoded-word.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import { parseMessage } from '../message/parse.ts';
 import type { Hook } from './hook.ts';
@@ -83,11 +84,13 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
 }
 
 const oneLine = (text: string): string =>
-  text
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
-    .slice(0, 500)
-    .toWellFormed();
+  withoutEncodedWords(
+    text
+      .replace(/[\s\p{Cc}]+/gu, ' ')
+      .trim()
+      .slice(0, 500)
+      .toWellFormed(),
+  );
 
 /** One id for all events of a thread: mail clients show what refers to the same one together (RFC 5322 section 3.6.4). */
 async function threadId(hook: Hook, thread: string): Promise<string> {

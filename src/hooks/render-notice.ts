@@ -5,6 +5,7 @@
  * where it goes into the page, and a link is one only if it is `http:` or `https:`.
  */
 
+import { withoutEncodedWords } from '../message/encoded-word.ts';
 import type { Fact, Notice, Section } from './notice.ts';
 
 const MAX_SUBJECT = 200;
@@ -19,7 +20,7 @@ const MAX_SECTIONS = 50;
 export function renderNotice(notice: Notice): { subject: string; text: string; html: string } {
   const tidy = bounded(notice);
   return {
-    subject: line(notice.subject, MAX_SUBJECT) || tidy.title,
+    subject: withoutEncodedWords(line(notice.subject, MAX_SUBJECT) || tidy.title),
     text: textPart(tidy),
     html: htmlPart(tidy),
   };

@@ -8,6 +8,10 @@ const BETWEEN = /(?<=\?=) +(?==\?[^?\s]+\?[bq]\?)/gi;
 /** Whether a reader would take some of it for an encoded-word. */
 export const hasEncodedWord = (text: string): boolean => /=\?[^?]*\?[bq]\?[^?]*\?=/i.test(text);
 
+/** Text from outside for a header, where it is to be read as it stands. */
+export const withoutEncodedWords = (text: string): string =>
+  hasEncodedWord(text) ? text.replaceAll('=?', '= ?') : text;
+
 /** The text with its encoded-words decoded; one that cannot be decoded stays as it is. */
 export function decodeEncodedWords(text: string): string {
   if (!text.includes('=?')) return text;

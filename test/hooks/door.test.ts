@@ -207,6 +207,24 @@ describe('templates', () => {
     expect(postern.upstream.taken).toHaveLength(1);
   });
 
+  test.each(['any', 'slack'])(
+    'encoded-words from outside are read as they stand, with the preset %s',
+    async (preset) => {
+      const word = '=?utf-8?q?=0d=0aBcc:_evil?=';
+      const event = JSON.stringify({ text: word, title: word, subject: word });
+      const postern = await open(
+        { ...HOOK, preset, scheme: 'bearer' },
+        { ...HOOK, preset, scheme: 'bearer', name: 'own', template: { subject: '{{ payload.text }}' } },
+      );
+      for (const name of ['h', 'own']) expect((await post(postern, name, event, BEARER)).status).toBe(202);
+      for (const mail of await mails(postern, 2)) {
+        expect(mail.text).not.toContain('A template of this hook failed');
+        expect(mail.subject).not.toContain('\n');
+        expect(mail.headers.filter(({ key }) => key === 'bcc')).toEqual([]);
+      }
+    },
+  );
+
   test('one that fails loses nothing: the plain mail has the error on top', async () => {
     const postern = await open({
       ...HOOK,
@@ -326,6 +344,9 @@ describe('forms', () => {
     const [mail] = await mails(postern, 1);
     expect(mail?.attachments[0]).toMatchObject({ mimeType: 'application/octet-stream' });
     expect(mail?.replyTo?.[0]?.address).toBe('ann@example.com');
+    const word = '=?utf-8?q?evil?=';
+    const encoded = await post(postern, 'contact', filled({ name: word, subject: word }), {});
+    expect(encoded.status).toBe(202);
     expect((await post(postern, 'contact', '{}', { 'Content-Type': 'application/json' })).status).toBe(415);
     const broken = { 'Content-Type': 'multipart/form-data; boundary=x' };
     expect((await post(postern, 'contact', '--y', broken)).status).toBe(400);

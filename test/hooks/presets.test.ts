@@ -28,6 +28,15 @@ interface Expected {
 
 const github = (event: string): Record<string, string> => ({ 'x-github-event': event });
 
+const INCIDENT_RESOLVED: Expected = {
+  subject: '[Resolved] Payments are slow',
+  tone: 'good',
+  thread: 'statuspage:lbkhbwn21v5q',
+  key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
+  facts: { Resolved: '2026-05-02T11:00:00Z' },
+  text: 'Payments are fast again.',
+};
+
 const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
   [
     'github',
@@ -413,30 +422,8 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       text: 'A bad release was found. We roll it back.',
     },
   ],
-  [
-    'statuspage',
-    'incident-resolved',
-    {
-      subject: '[Resolved] Payments are slow',
-      tone: 'good',
-      thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
-      facts: { Resolved: '2026-05-02T11:00:00Z' },
-      text: 'Payments are fast again.',
-    },
-  ],
-  [
-    'statuspage',
-    'incident-resolved-capitals',
-    {
-      subject: '[Resolved] Payments are slow',
-      tone: 'good',
-      thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
-      facts: { Resolved: '2026-05-02T11:00:00Z' },
-      text: 'Payments are fast again.',
-    },
-  ],
+  ['statuspage', 'incident-resolved', INCIDENT_RESOLVED],
+  ['statuspage', 'incident-resolved-capitals', INCIDENT_RESOLVED],
   [
     'statuspage',
     'component-outage',

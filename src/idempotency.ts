@@ -1,8 +1,8 @@
 /**
  * Idempotency keys: the contract of the store, the fingerprint, and the states of a key.
  *
- * A key is kept for 24 hours, or for the time its door promises. While its request is in flight it is leased to one owner; a finished
- * request is replayed. An owner that vanished (its lease ran out and nothing was recorded) may have
+ * A key is kept for 24 hours, or for the time its door promises. While its request is in flight it is leased to one
+ * owner; a finished request is replayed. An owner that vanished (its lease ran out and nothing was recorded) may have
  * sent the message, so from then on the key answers `lost`: never `fresh` again.
  */
 

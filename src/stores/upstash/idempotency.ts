@@ -4,8 +4,9 @@ import { StoreUnavailable } from '../../store.ts';
 import { createScript, ping } from './script.ts';
 
 /**
- * A key is a hash of `print`, `token`, `until` (the end of the lease, server time in ms), `kept` (its time from the
- * last change, in ms) and, once finished, `record`. One that is damaged is `lost`: something may have been sent. Each script is one key, one request.
+ * A key is a hash of `print`, `token`, `until` (the end of the lease, server time in ms), `kept` (how long it stays, in
+ * ms) and, once finished, `record`. One that is damaged is `lost`: something may have been sent. Each script is one
+ * key, one request.
  */
 
 /** ARGV: fingerprint, token, lease in ms, kept in ms. Reply: the state, and what belongs to it. */

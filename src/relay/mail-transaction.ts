@@ -54,7 +54,9 @@ export class MailTransaction {
     if (this.#pipelined) this.#session.command(mail, ...recipients.map(({ command }) => command), 'DATA');
 
     const refused =
-      (await this.#sender(mail)) ?? (await this.#recipients(recipients)) ?? (await this.#invitation());
+      (await this.#sender(mail, recipients[0]?.command ?? 'DATA')) ??
+      (await this.#recipients(recipients)) ??
+      (await this.#invitation());
     if (refused) return refused;
     const last = await this.#body(message);
     return isFailure(last) ? last : this.#dot(last);
@@ -72,12 +74,13 @@ export class MailTransaction {
     return this.#session.reply();
   }
 
-  async #sender(command: string): Promise<Failure | null> {
+  /** @param next - what follows it */
+  async #sender(command: string, next: string): Promise<Failure | null> {
     const reply = await this.#ask(command);
     if (reply === null) return this.#lostBeforeMail();
     if (isPositive(reply)) return null;
     if (!isNegative(reply)) return this.#outOfStep();
-    if (this.#reused && (await this.#isDoubtful(reply))) return this.#outOfStep();
+    if (this.#reused && (await this.#isDoubtful(reply, next))) return this.#outOfStep();
     return this.#refusedAt('mail', reply);
   }
 
@@ -90,11 +93,10 @@ export class MailTransaction {
    * A refusal of MAIL may be about this old connection, or a stray one of the transaction before: where MAIL is
    * refused, so are RCPT and DATA.
    */
-  async #isDoubtful(reply: Reply): Promise<boolean> {
+  async #isDoubtful(reply: Reply, next: string): Promise<boolean> {
     if (reply.code === 421) return true;
-    if (!this.#pipelined) return false;
-    const next = await this.#session.within(AbortSignal.timeout(DOUBT_MS), () => this.#session.reply());
-    return next !== null && !isNegative(next);
+    const behind = await this.#session.within(AbortSignal.timeout(DOUBT_MS), () => this.#ask(next));
+    return behind !== null && !isNegative(behind);
   }
 
   async #recipients(recipients: readonly Recipient[]): Promise<Failure | null> {
@@ -176,9 +178,16 @@ export class MailTransaction {
     const reply = await session.reply();
     if (reply === null) return outcomeUnknown(this.#ending, this.#refusals());
     if (reply.code === 250) return this.#acceptance(reply);
-    if (isNegative(reply)) return this.#refusedAt('dot', reply);
+    if (isNegative(reply) && !(await this.#isContradicted())) return this.#refusedAt('dot', reply);
     session.close();
     return outcomeUnknown(null, this.#refusals());
+  }
+
+  /** Behind a refusal comes an acceptance: one of them was said before the dot, and which one is not known. */
+  async #isContradicted(): Promise<boolean> {
+    await nextTurn();
+    const unasked = this.#session.ending?.unasked;
+    return unasked !== undefined && isPositive(unasked);
   }
 
   #acceptance(reply: Reply): Accepted {

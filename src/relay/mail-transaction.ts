@@ -30,6 +30,9 @@ interface Recipient {
 /** How long the rest of an envelope's replies may take where the first one is doubtful. */
 const DOUBT_MS = 1000;
 
+/** How long MAIL may go unanswered on a session that has been used: it may be dead, and a new one is tried. */
+const DEAF_MS = 3000;
+
 export class MailTransaction {
   readonly #session: Session;
   readonly #extensions: Extensions;
@@ -76,7 +79,9 @@ export class MailTransaction {
 
   /** @param next - what follows it */
   async #sender(command: string, next: string): Promise<Failure | null> {
-    const reply = await this.#ask(command);
+    const reply = this.#reused
+      ? await this.#session.within(AbortSignal.timeout(DEAF_MS), () => this.#ask(command))
+      : await this.#ask(command);
     if (reply === null) return this.#lostBeforeMail();
     if (isPositive(reply)) return null;
     if (!isNegative(reply)) return this.#outOfStep();
@@ -84,9 +89,9 @@ export class MailTransaction {
     return this.#refusedAt('mail', reply);
   }
 
-  /** Nothing is sent and nothing refused, so another connection may be tried. Not after a deadline. */
+  /** Nothing is sent and nothing refused, so another connection may be tried. Not where a new one is silent. */
   #lostBeforeMail(): Failure {
-    return notSent(this.#ending, this.#ending.why === 'silent' ? {} : { again: true });
+    return notSent(this.#ending, this.#ending.why === 'silent' && !this.#reused ? {} : { again: true });
   }
 
   /**

@@ -172,6 +172,14 @@ describe.concurrent('what nobody asked for', { timeout: 60_000 }, () => {
     });
   }
 
+  it('silence on a used connection: tried on a new one long before the deadline', async () => {
+    await using relay = await startCold(true);
+    relay.upstream.faults = [once('mail', 'silent')];
+    expect(await relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(relay.upstream.sessions).toHaveLength(2);
+    expect(await relay.drawn()).toBe(2);
+  });
+
   it('a refusal that is real on a used connection is not tried again', async () => {
     await using relay = await startCold(true);
     relay.upstream.faults = [{ at: 'mail', do: { reply: '550 not you' } }];

@@ -104,6 +104,10 @@ function plainAddress(address: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1] ?? plain;
 }
 
+/** Whether the other end of a connection, as the socket names it, is a proxy of ours. */
+export const isTrustedPeer = (peer: string, trusted: readonly Network[]): boolean =>
+  isTrusted(plainAddress(peer), trusted);
+
 function isTrusted(address: string, trusted: readonly Network[]): boolean {
   if (trusted.length === 0) return false;
   const bits = bitsOf(address);

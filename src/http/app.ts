@@ -81,7 +81,12 @@ export function createApp(options: AppOptions): Hono<Env> {
     const ready = Object.values(parts).every((problem) => problem === null);
     return c.json({ status: ready ? 'ready' : 'not ready', parts }, ready ? 200 : 503);
   });
-  app.get('/openapi.json', (c) => c.json(openapi(options)));
+  // Made once: it takes some milliseconds, and anyone may ask.
+  let description: string | null = null;
+  app.get('/openapi.json', (c) => {
+    description ??= JSON.stringify(openapi(options));
+    return c.body(description, 200, { 'Content-Type': 'application/json' });
+  });
 
   // Before our own doors: a hook stands below /v1 and has no caller of ours.
   for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));

@@ -2,9 +2,9 @@
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
+import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { clientAddress } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
@@ -18,8 +18,10 @@ import { Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
+import { shareOfDescriptors } from './descriptors.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
+import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
@@ -57,6 +59,10 @@ const IDLE_MS = 60_000;
 
 /** A client's idle connection is kept for longer than load balancers keep theirs, which is 60 s as a rule. */
 const KEEP_ALIVE_MS = 75_000;
+
+/** Most sockets of each door, where the process may have as many. */
+const MOST_HTTP_SOCKETS = 2000;
+const MOST_SMTP_SOCKETS = 540;
 
 /** How often requests that take too long to arrive are looked for; Node's own 30 s would be longer than they may. */
 const LATE_REQUESTS_MS = 500;
@@ -118,7 +124,16 @@ export async function start(
   const host = config.host ?? undefined;
   // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
   const clearAuth = sandbox !== null;
-  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, clearAuth, log });
+  const smtpDoor =
+    certificate &&
+    createSmtpDoor({
+      ...gateway,
+      ...config,
+      certificate,
+      clearAuth,
+      sockets: shareOfDescriptors(MOST_SMTP_SOCKETS),
+      log,
+    });
   const { port: plainPort, tlsPort } = config.smtpDoor ?? { port: null, tlsPort: null };
   const smtpPort =
     smtpDoor && plainPort !== null
@@ -128,15 +143,21 @@ export async function start(
     smtpDoor && tlsPort !== null
       ? await listen('SMTPS_DOOR_PORT', tlsPort, (wanted) => smtpDoor.listenTls(wanted, host))
       : null;
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: {
-      // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
-      requestTimeout: config.deadlineMs,
-      connectionsCheckingInterval: LATE_REQUESTS_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+  const serverOptions: ServerOptions = {
+    // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
+    requestTimeout: config.deadlineMs,
+    connectionsCheckingInterval: LATE_REQUESTS_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const server = createBoundedServer(
+    {
+      most: shareOfDescriptors(MOST_HTTP_SOCKETS),
+      trustedProxies: config.trustedProxies,
+      readingMs: config.deadlineMs,
     },
-  }) as Server;
+    serverOptions,
+    getRequestListener(app.fetch),
+  );
   const port = await listen('PORT', config.port, async (wanted) => {
     await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;

@@ -8,13 +8,13 @@ import type { Origin } from '../message-event.ts';
 import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
+import type { BatchItem, ReceiptBody } from '../responses.ts';
 import type { Send, Sent } from '../send.ts';
 import { parseTraceparent } from '../trace-context.ts';
 import type { Context, Env } from './context.ts';
 import { stateOf } from './outbox.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
 import { idempotencyKey, readJson, readMessage } from './request.ts';
-import type { BatchItem, ReceiptBody } from './responses.ts';
 
 export interface MessagesOptions {
   readonly send: Send;

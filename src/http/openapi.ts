@@ -5,9 +5,6 @@ import { EXAMPLE } from '../message/example.ts';
 import { MESSAGE_COMPONENTS } from '../message/schema.ts';
 import { OUTBOX_STATES } from '../outbox.ts';
 import { FAILURES, type FailureCode, failure } from '../outcome.ts';
-import { MOST_IN_BATCH } from './messages.ts';
-import { PROBLEM_TYPE, problemOf } from './problem.ts';
-import { CallsSchema } from './quota.ts';
 import {
   BatchSchema,
   ProblemSchema,
@@ -16,7 +13,10 @@ import {
   QuotaSchema,
   ReadinessSchema,
   ReceiptSchema,
-} from './responses.ts';
+} from '../responses.ts';
+import { MOST_IN_BATCH } from './messages.ts';
+import { PROBLEM_TYPE, problemOf } from './problem.ts';
+import { CallsSchema } from './quota.ts';
 
 const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
 

@@ -4,11 +4,11 @@ import { Hono } from 'hono';
 import * as v from 'valibot';
 import { OUTBOX_STATES, type OutboxDoor, type OutboxRecord } from '../outbox.ts';
 import { failure } from '../outcome.ts';
+import type { QueuedBody, QueuedListBody } from '../responses.ts';
 import { receiptOf } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 import type { Context, Env } from './context.ts';
 import { instanceOf, problemOf, respondProblem } from './problem.ts';
-import type { QueuedBody, QueuedListBody } from './responses.ts';
 
 const MOST_LISTED = 100;
 const DEFAULT_LISTED = 20;

@@ -1,8 +1,8 @@
 /** A failure as `application/problem+json` (RFC 9457). */
 
 import { type Failure, kindOf } from '../outcome.ts';
+import type { Problem } from '../responses.ts';
 import type { Context } from './context.ts';
-import type { Problem } from './responses.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 

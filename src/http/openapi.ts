@@ -106,8 +106,12 @@ function problems(codes: readonly FailureCode[]) {
 }
 
 /** By the function that answers, so that an example cannot differ from an answer. */
-const exampleOf = (code: FailureCode) =>
-  problemOf(failure(code, `${FAILURES[code].title}.`), '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55');
+export const exampleOf = (code: FailureCode) =>
+  problemOf(failure(code, `${FAILURES[code].title}.`), {
+    prefix: '',
+    path: '/v1/messages',
+    requestId: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
+  });
 
 const json = (schema: object, example: unknown) => ({
   'application/json': { schema, examples: { example: { value: example } } },

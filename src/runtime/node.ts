@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { clientAddress } from '../client-address.ts';
+import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
@@ -102,6 +102,7 @@ export async function start(
     ...(metrics && { observe: metrics.observe }),
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
+    prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
     deadlineMs: () => config.deadlineMs,
   });
@@ -208,9 +209,11 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   ...(sandbox && { ca: sandbox.ca }),
 });
 
+const peerOf = (c: Context): string => getConnInfo(c).remote.address ?? '';
+
 const addressOf = (c: Context, { trustedProxies }: Config): string =>
   clientAddress(
-    getConnInfo(c).remote.address ?? '',
+    peerOf(c),
     { forwarded: c.req.header('Forwarded'), xForwardedFor: c.req.header('X-Forwarded-For') },
     trustedProxies,
   );

@@ -66,6 +66,8 @@ async function openGateway(env: Environment): Promise<Fetch> {
     deliverer,
     log,
     greeting: (signal) => createRelay(config).greeting(signal),
+    // A route of Cloudflare's passes the whole path on.
+    prefix: () => '',
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox,
     deadlineMs: () => config.deadlineMs,

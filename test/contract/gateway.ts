@@ -585,6 +585,15 @@ export function gatewayContract(runtime: Runtime): void {
     expect(await (await get('/openapi.json')).json()).toMatchObject({ info: { title: 'Postern' } });
   });
 
+  test('the type of a problem leads to a page about it', async () => {
+    const response = await fetch(`${gateway.url}/v1/messages`, { method: 'POST' });
+    const { type } = (await response.json()) as { type: string };
+    const page = await fetch(new URL(type, response.url));
+    expect(page.status).toBe(200);
+    expect(page.headers.get('Content-Type')).toMatch('text/html');
+    expect(await page.text()).toContain('<h1>No or wrong credentials</h1>');
+  });
+
   test('wrong settings say so in the log, and not to callers', async () => {
     const wrong = settings({ SMTP_PORTS: 'none', QUOTA_LIMIT: '0' });
     if (runtime.refusesToStart) {
@@ -599,6 +608,8 @@ export function gatewayContract(runtime: Runtime): void {
       const problem = await response.text();
       expect(JSON.parse(problem)).toMatchObject({ code: 'misconfigured', delivery: 'not-sent' });
       expect(problem).not.toContain('SMTP_PORTS');
+      const page = await fetch(new URL(JSON.parse(problem).type, response.url));
+      expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('misconfigured')]);
       await expect.poll(() => unconfigured.output()).toMatch(/SMTP_PORTS.*QUOTA_LIMIT/s);
     } finally {
       await unconfigured.close();

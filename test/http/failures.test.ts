@@ -540,6 +540,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),
       clientAddress: () => '',
+      prefix: () => '',
       log: createLog('info', (line) => logLines.push(line)),
     });
     const response = await app.request('/v1/messages', {

@@ -1,0 +1,76 @@
+/** What a person reads of a running gateway: `/docs/errors/{code}`, where the `type` of every problem leads. */
+
+import { Hono } from 'hono';
+import { FAILURES, type FailureCode, failure, kindOf } from '../outcome.ts';
+import type { Context, Env } from './context.ts';
+import { againOf, FAILURE_TEXTS } from './failure-texts.ts';
+import { exampleOf } from './openapi.ts';
+import { respondProblem } from './problem.ts';
+
+/** To be mounted at `/docs`. Links are relative, so that they hold below any path. */
+export function docsRoutes(): Hono<Env> {
+  return new Hono<Env>()
+    .get('/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8', ...KEPT }))
+    .get('/errors', (c) => respondPage(c, 'Errors', '../docs', errorList()))
+    .get('/errors/:code', (c) => {
+      const code = c.req.param('code');
+      if (!isFailureCode(code))
+        return respondProblem(c, failure('not-found', `No failure has the code ${code}.`));
+      return respondPage(c, kindOf(code).title, '..', errorText(code));
+    });
+}
+
+const isFailureCode = (code: string): code is FailureCode => Object.hasOwn(FAILURES, code);
+
+const errorList = (): string =>
+  `<p>Every answer that is no success has one of these codes.</p>
+<dl>${Object.entries(FAILURES)
+    .map(([code, { title }]) => `<dt><a href="errors/${code}"><code>${code}</code></a><dd>${title}`)
+    .join('\n')}</dl>`;
+
+function errorText(code: FailureCode): string {
+  const { status, smtp } = kindOf(code);
+  const { means, todo } = FAILURE_TEXTS[code];
+  return `<p><code>${code}</code> · HTTP ${status}${smtp ? ` · SMTP ${smtp.code}` : ''}</p>
+<p>${escaped(means)}</p>
+<h2>What to do</h2><p>${escaped(todo)}</p>
+<h2>May I send it again?</h2><p>${againOf(code)}</p>
+<h2>Example</h2><pre>${escaped(JSON.stringify(exampleOf(code), null, 2))}</pre>`;
+}
+
+/** @param root - the way from this page to `/docs` */
+function respondPage(c: Context, title: string, root: string, content: string): Response {
+  c.header(
+    'Content-Security-Policy',
+    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+  );
+  return c.html(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · Postern</title>
+<link rel="stylesheet" href="${root}/style.css">
+<main>
+<nav><a href="${root}/../docs">Postern</a> / <a href="${root}/errors">Errors</a></nav>
+<h1>${title}</h1>
+${content}
+</main>`);
+}
+
+const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+
+/** For as long as a deployment may take to show. */
+const KEPT = { 'Cache-Control': 'public, max-age=600' };
+
+const STYLE = `:root{color-scheme:light dark}
+body{margin:0;font:1rem/1.6 system-ui,sans-serif;background:light-dark(#fff,#16181c);color:light-dark(#1f2328,#e4e6ea)}
+main{max-width:44rem;margin:0 auto;padding:2rem 1rem 4rem}
+nav{font-size:.9rem}
+a{color:light-dark(#0b57d0,#8ab4f8)}
+h1{font-size:1.7rem;line-height:1.25;margin:1rem 0}
+h2{font-size:1.1rem;margin:1.8rem 0 .3rem}
+p,dd{margin:.3rem 0}
+dt{margin-top:.8rem}
+dd{margin-left:0}
+pre{padding:1rem;overflow:auto;border-radius:8px;background:light-dark(#f4f5f7,#22252b);font-size:.85rem}`;

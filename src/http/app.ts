@@ -19,6 +19,7 @@ import { discardUnread, readBody } from './body.ts';
 import { BodyMemory } from './body-memory.ts';
 import type { Context, Env } from './context.ts';
 import { docsRoutes } from './docs.ts';
+import { errorPages } from './error-pages.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
 import { outboxRoutes } from './outbox.ts';
@@ -42,6 +43,8 @@ export interface AppOptions extends MessagesOptions {
   readonly ready: () => Promise<Readiness>;
   /** The path below which clients reach the gateway, as the runtime knows it; `''` where that is its root. */
   readonly prefix: (c: Context) => string;
+  /** Where the files of the reference's user interface are: a URL below which `/docs` finds them. */
+  readonly referenceUi: string;
   readonly log: Log;
 }
 
@@ -88,8 +91,9 @@ export function createApp(options: AppOptions): Hono<Env> {
     const ready = Object.values(parts).every((problem) => problem === null);
     return c.json({ status: ready ? 'ready' : 'not ready', parts }, ready ? 200 : 503);
   });
-  app.route('/docs', docsRoutes());
-  app.get('/openapi.json', (c) => c.json(openapi(options)));
+  app.get('/openapi.json', (c) => c.json(openapi({ ...options, prefix: c.get('prefix') })));
+  app.route('/docs/errors', errorPages());
+  app.route('/', docsRoutes(options));
 
   // Before our own doors: a hook stands below /v1 and has no caller of ours.
   for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));

@@ -1,76 +1,83 @@
-/** What a person reads of a running gateway: `/docs/errors/{code}`, where the `type` of every problem leads. */
+/** `GET /docs`: the reference, a user interface on `/openapi.json`; `GET /llms.txt`: the same in a page of text. */
 
 import { Hono } from 'hono';
-import { FAILURES, type FailureCode, failure, kindOf } from '../outcome.ts';
-import type { Context, Env } from './context.ts';
-import { againOf, FAILURE_TEXTS } from './failure-texts.ts';
-import { exampleOf } from './openapi.ts';
-import { respondProblem } from './problem.ts';
+import type { Env } from './context.ts';
+import { llmsText } from './llms.ts';
 
-/** To be mounted at `/docs`. Links are relative, so that they hold below any path. */
-export function docsRoutes(): Hono<Env> {
+const UI_VERSION = '5.35.0';
+
+/** Of swagger-ui-dist in that version, with their digests (Subresource Integrity). */
+export const UI_FILES = {
+  script: {
+    file: 'swagger-ui-bundle.js',
+    integrity: 'sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9',
+  },
+  style: {
+    file: 'swagger-ui.css',
+    integrity: 'sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I',
+  },
+} as const;
+
+/** For runtimes whose bundles it would outweigh. */
+export const UI_ON_CDN = `https://cdn.jsdelivr.net/npm/swagger-ui-dist@${UI_VERSION}/`;
+
+/**
+ * To be mounted at the root. All URLs are relative, so that they hold below any path.
+ *
+ * @param options.referenceUi - where the user interface's files are, as seen from `/docs`
+ */
+export function docsRoutes(options: {
+  readonly referenceUi: string;
+  readonly maxMessageBytes: number;
+}): Hono<Env> {
+  const { referenceUi } = options;
+  const sources = referenceUi.startsWith('https:') ? `'self' ${referenceUi}` : "'self'";
+  const policy = [
+    "default-src 'none'",
+    `script-src ${sources}`,
+    // It sets styles of its own in places.
+    `style-src ${sources} 'unsafe-inline'`,
+    "img-src 'self' data:",
+    // The description, and requests that are tried out.
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+  const page = pageOf(referenceUi);
   return new Hono<Env>()
-    .get('/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8', ...KEPT }))
-    .get('/errors', (c) => respondPage(c, 'Errors', '../docs', errorList()))
-    .get('/errors/:code', (c) => {
-      const code = c.req.param('code');
-      if (!isFailureCode(code))
-        return respondProblem(c, failure('not-found', `No failure has the code ${code}.`));
-      return respondPage(c, kindOf(code).title, '..', errorText(code));
-    });
+    .get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': policy }))
+    .get('/docs/reference.js', (c) =>
+      c.body(SCRIPT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }),
+    )
+    .get('/docs/reference.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }))
+    .get('/llms.txt', (c) => c.text(llmsText({ ...options, prefix: c.get('prefix') })));
 }
 
-const isFailureCode = (code: string): code is FailureCode => Object.hasOwn(FAILURES, code);
-
-const errorList = (): string =>
-  `<p>Every answer that is no success has one of these codes.</p>
-<dl>${Object.entries(FAILURES)
-    .map(([code, { title }]) => `<dt><a href="errors/${code}"><code>${code}</code></a><dd>${title}`)
-    .join('\n')}</dl>`;
-
-function errorText(code: FailureCode): string {
-  const { status, smtp } = kindOf(code);
-  const { means, todo } = FAILURE_TEXTS[code];
-  return `<p><code>${code}</code> · HTTP ${status}${smtp ? ` · SMTP ${smtp.code}` : ''}</p>
-<p>${escaped(means)}</p>
-<h2>What to do</h2><p>${escaped(todo)}</p>
-<h2>May I send it again?</h2><p>${againOf(code)}</p>
-<h2>Example</h2><pre>${escaped(JSON.stringify(exampleOf(code), null, 2))}</pre>`;
-}
-
-/** @param root - the way from this page to `/docs` */
-function respondPage(c: Context, title: string, root: string, content: string): Response {
-  c.header(
-    'Content-Security-Policy',
-    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-  );
-  return c.html(`<!doctype html>
+const pageOf = (referenceUi: string): string => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${title} · Postern</title>
-<link rel="stylesheet" href="${root}/style.css">
-<main>
-<nav><a href="${root}/../docs">Postern</a> / <a href="${root}/errors">Errors</a></nav>
-<h1>${title}</h1>
-${content}
-</main>`);
-}
+<title>Postern: reference</title>
+<link rel="stylesheet" href="${referenceUi}${UI_FILES.style.file}" integrity="${UI_FILES.style.integrity}" crossorigin="anonymous">
+<link rel="stylesheet" href="docs/reference.css">
+<main id="reference"><noscript>The reference needs JavaScript; <a href="openapi.json">openapi.json</a> does not.</noscript></main>
+<script src="${referenceUi}${UI_FILES.script.file}" integrity="${UI_FILES.script.integrity}" crossorigin="anonymous"></script>
+<script src="docs/reference.js"></script>`;
 
-const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+const SCRIPT = `const dark = matchMedia('(prefers-color-scheme: dark)');
+const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', paint);
+paint();
+SwaggerUIBundle({
+  url: 'openapi.json',
+  dom_id: '#reference',
+  deepLinking: true,
+  displayRequestDuration: true,
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});`;
 
-/** For as long as a deployment may take to show. */
-const KEPT = { 'Cache-Control': 'public, max-age=600' };
-
-const STYLE = `:root{color-scheme:light dark}
-body{margin:0;font:1rem/1.6 system-ui,sans-serif;background:light-dark(#fff,#16181c);color:light-dark(#1f2328,#e4e6ea)}
-main{max-width:44rem;margin:0 auto;padding:2rem 1rem 4rem}
-nav{font-size:.9rem}
-a{color:light-dark(#0b57d0,#8ab4f8)}
-h1{font-size:1.7rem;line-height:1.25;margin:1rem 0}
-h2{font-size:1.1rem;margin:1.8rem 0 .3rem}
-p,dd{margin:.3rem 0}
-dt{margin-top:.8rem}
-dd{margin-left:0}
-pre{padding:1rem;overflow:auto;border-radius:8px;background:light-dark(#f4f5f7,#22252b);font-size:.85rem}`;
+const STYLE = `body{margin:0}
+html.dark-mode body{background:#1c2022}`;

@@ -34,6 +34,8 @@ export interface Edges {
   readonly clientAddress: (c: Context) => string;
   /** The path below which clients reach the gateway: of a stage, or of a proxy. */
   readonly prefix: (c: Context) => string;
+  /** Where the files of the reference's user interface are. */
+  readonly referenceUi: string;
   /** How long a request may take, in milliseconds: DEADLINE_MS, or less where the runtime leaves less. */
   readonly deadlineMs: (c: Context) => number;
   readonly log: Log;

@@ -5,6 +5,7 @@ import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/
 import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
+import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog, type Log } from '../log.ts';
 import type { Outbox } from '../outbox.ts';
 import { Pool } from '../relay/pool.ts';
@@ -65,6 +66,7 @@ async function openGateway(environment: Environment): Promise<Handler> {
     log,
     greeting: (signal) => pool.greeting(signal),
     prefix: prefixOf,
+    referenceUi: UI_ON_CDN,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     // SQS wakes the function that sends: `lambda-outbox.ts`.
     outbox: outbox && { outbox, wake: () => {} },

@@ -23,6 +23,7 @@ import { createGateway } from './gateway.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
+import { referenceFiles } from './reference-files.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -104,9 +105,11 @@ export async function start(
     clientAddress: (c) => addressOf(c, config),
     prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
+    referenceUi: 'docs/',
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
+  app.route('/docs', referenceFiles());
   if (sandbox) app.route('/sandbox', sandbox.routes);
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {

@@ -3,7 +3,7 @@
 import { Hono } from 'hono';
 import type { ConfigError } from '../config.ts';
 import type { Env } from '../http/context.ts';
-import { docsRoutes } from '../http/docs.ts';
+import { errorPages } from '../http/error-pages.ts';
 import { respondProblem } from '../http/problem.ts';
 import { createLog } from '../log.ts';
 import { failure } from '../outcome.ts';
@@ -21,7 +21,7 @@ export function unconfigured({ problems }: ConfigError, writeLog: (line: string)
     c.header('Request-Id', c.get('requestId'));
     await next();
   });
-  app.route('/docs', docsRoutes());
+  app.route('/docs/errors', errorPages());
   app.all('*', (c) => {
     log.error('unconfigured', { requestId: c.get('requestId'), problems });
     const detail = 'The log of the gateway lists the settings that are wrong.';

@@ -3,6 +3,7 @@
 import { type ExecutionContext, waitUntil } from 'cloudflare:workers';
 import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
 import { Pool } from '../relay/pool.ts';
@@ -70,6 +71,7 @@ async function openGateway(env: Environment): Promise<Fetch> {
     prefix: () => '',
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox,
+    referenceUi: UI_ON_CDN,
     deadlineMs: () => config.deadlineMs,
   });
   return (request, bindings, ctx) => app.fetch(request, bindings, ctx);

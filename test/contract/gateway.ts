@@ -574,7 +574,7 @@ export function gatewayContract(runtime: Runtime): void {
     expect(other.status).toBe(404);
   });
 
-  test('alive, ready, described; not ready without upstream', async () => {
+  test('alive, ready, described for machines and people; not ready without upstream', async () => {
     const get = (path: string) => fetch(gateway.url + path);
     expect((await get('/readyz')).status).toBe(503);
     // A probe is shared for a second.
@@ -583,6 +583,9 @@ export function gatewayContract(runtime: Runtime): void {
     expect((await get('/healthz')).status).toBe(200);
     expect(await (await get('/readyz')).json()).toMatchObject({ status: 'ready', parts: { upstream: null } });
     expect(await (await get('/openapi.json')).json()).toMatchObject({ info: { title: 'Postern' } });
+    expect(await (await get('/docs')).text()).toContain('href="openapi.json"');
+    expect(await (await get('/docs/reference.js')).text()).toContain("url: 'openapi.json'");
+    expect(await (await get('/llms.txt')).text()).toContain('/v1/messages');
   });
 
   test('the type of a problem leads to a page about it', async () => {

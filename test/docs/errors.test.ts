@@ -11,7 +11,7 @@ const section = (code: FailureCode): string => {
   const { status, smtp, title } = kindOf(code);
   const { means, todo } = FAILURE_TEXTS[code];
   const replies = `HTTP ${status}${smtp ? `, SMTP ${smtp.code}` : ''}`;
-  return `## ${code}\n\n${title} (${replies}). ${means} **${todo}** ${againOf(code)}`;
+  return `## ${code}\n\n${title} (${replies}).${means ? ` ${means}` : ''}\n**What to do:** ${todo} **Again?** ${againOf(code)}`;
 };
 
 const PAGE = `# Errors
@@ -77,7 +77,7 @@ it('each code has a page on the gateway, and none that it does not know', async 
     expect(pages[index]?.headers.get('Content-Security-Policy')).toContain("default-src 'none'");
   }
   const list = await (await postern.request('/docs/errors')).text();
-  expect([...list.matchAll(/href="errors\/([^"]+)"/g)].map(([, code]) => code)).toEqual(CODES);
+  expect([...list.matchAll(/<dt><a href="errors\/([^"]+)"/g)].map(([, code]) => code)).toEqual(CODES);
   for (const stranger of ['nothing', 'toString', '__proto__', '%3Cb%3E']) {
     const response = await postern.request(`/docs/errors/${stranger}`);
     expect([response.status, response.headers.get('Content-Type')]).toEqual([

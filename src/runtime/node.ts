@@ -6,7 +6,7 @@ import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { clientAddress } from '../client-address.ts';
+import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
@@ -25,6 +25,7 @@ import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
+import { referenceFiles } from './reference-files.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -108,10 +109,13 @@ export async function start(
     ...(metrics && { observe: metrics.observe }),
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
+    prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
+    referenceUi: 'docs/',
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
+  app.route('/docs', referenceFiles());
   if (sandbox) app.route('/sandbox', sandbox.routes);
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
@@ -229,9 +233,11 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   ...(sandbox && { ca: sandbox.ca }),
 });
 
+const peerOf = (c: Context): string => getConnInfo(c).remote.address ?? '';
+
 const addressOf = (c: Context, { trustedProxies }: Config): string =>
   clientAddress(
-    getConnInfo(c).remote.address ?? '',
+    peerOf(c),
     { forwarded: c.req.header('Forwarded'), xForwardedFor: c.req.header('X-Forwarded-For') },
     trustedProxies,
   );

@@ -41,6 +41,9 @@ type Growing = { -readonly [Key in keyof Dialogue]: Dialogue[Key] } & { lines: L
 const KEPT = 200;
 /** In the place of an api_key, of which nothing is kept. */
 const MASKED = 'base64(••••••••)';
+const VERBS: ReadonlySet<string> = new Set(
+  'EHLO HELO STARTTLS MAIL RCPT DATA RSET NOOP QUIT VRFY EXPN HELP'.split(' '),
+);
 const MOST_LINES = 1_000;
 const MOST_CHARS = 1_000;
 /** A handshake of TLS 1.2 (RFC 5246 section 7.3), the newest that SendCloud speaks. */
@@ -182,7 +185,8 @@ export class Recorder {
 
   #command(name: string, command: string): void {
     if ((name === 'MAIL' && this.#dialogue.from !== '') || (name === 'RSET' && this.#isOver)) this.#next();
-    this.#add('C', command);
+    // What is no command may be a key that came where none was asked for.
+    this.#add('C', VERBS.has(name) ? command : MASKED);
     if (name === 'MAIL') this.#mail(command);
     if (name === 'RCPT') this.#dialogue.to = [...this.#dialogue.to, addressIn(command)];
   }

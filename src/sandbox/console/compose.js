@@ -136,7 +136,7 @@ function showProblem({ title, detail, delivery, retryable, errors = [] }, retryA
     const again = retryable ? ` Sending it again may work${retryAfter ? ` in ${retryAfter} s` : ''}.` : delivery === 'unknown' ? '' : ' The same message would fail again.';
     parts.push(element('p', OUTCOMES[delivery] + again));
   }
-  let first = null;
+  const wrong = [];
   for (const { pointer, message } of errors) {
     const name = pointer.split('/')[1] ?? '';
     const field = form?.querySelector(`.field[data-for~="${CSS.escape(name)}"]`);
@@ -150,9 +150,9 @@ function showProblem({ title, detail, delivery, retryable, errors = [] }, retryA
     control.setAttribute('aria-invalid', 'true');
     control.setAttribute('aria-describedby', error.id);
     field.closest('details')?.setAttribute('open', '');
-    first ??= control;
+    wrong.push(control);
   }
-  first?.focus();
+  [...(form?.elements ?? [])].find((control) => wrong.includes(control))?.focus();
   return [title, 'bad', parts];
 }
 

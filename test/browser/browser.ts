@@ -1,7 +1,9 @@
 /** Chromium out of npm, and a sandbox for it to look at. */
 
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium as playwright } from 'playwright-core';
@@ -25,6 +27,33 @@ export interface RunningSandbox extends Postern {
   readonly url: string;
   /** `POST /v1/messages`. */
   send(message: unknown, headers?: Record<string, string>): Promise<Response>;
+}
+
+/** Whoever the browser talks to beside this machine's own doors. */
+export interface Strangers {
+  /** Connections so far. */
+  readonly connections: number;
+  /** Arguments of the browser, which lead every name but localhost here. */
+  readonly args: readonly string[];
+  close(): void;
+}
+
+export async function startStrangers(): Promise<Strangers> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.on('error', () => {}).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    get connections() {
+      return connections;
+    },
+    args: [`--host-resolver-rules=MAP * 127.0.0.1:${port}, EXCLUDE localhost, EXCLUDE 127.0.0.1`],
+    close: () => void server.close(),
+  };
 }
 
 /** Starts the real gateway with its sandbox, on free ports. */

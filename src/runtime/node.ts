@@ -26,6 +26,7 @@ import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
 import { referenceFiles } from './reference-files.ts';
+import { SANDBOX_HOOKS, surroundingsOf } from './sandbox-console.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -90,7 +91,8 @@ export async function start(
   const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
-  const quota = metrics?.counted(stores.quota) ?? stores.quota;
+  const drawn = metrics?.counted(stores.quota) ?? stores.quota;
+  const quota = sandbox?.counted(drawn, config.quota.limit) ?? drawn;
   const deliverer = createDeliverer({ relay: pool, quota });
   const outbox =
     config.outbox &&
@@ -106,7 +108,10 @@ export async function start(
     quota,
     deliverer,
     log,
-    ...(metrics && { observe: metrics.observe }),
+    observe(event) {
+      metrics?.observe(event);
+      sandbox?.observe(event);
+    },
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
     prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
@@ -116,7 +121,10 @@ export async function start(
   });
   const { app } = gateway;
   app.route('/docs', referenceFiles());
-  if (sandbox) app.route('/sandbox', sandbox.routes);
+  if (sandbox) {
+    app.route('/sandbox', sandbox.routes);
+    app.route('/', sandbox.console(await surroundingsOf(config, { quota, outbox, token: SANDBOX_TOKEN })));
+  }
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
@@ -189,6 +197,7 @@ export async function start(
     },
     async close() {
       log.info('closing');
+      sandbox?.hangUp();
       await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close(), outbox?.stop()]);
       await outbox?.close();
       await pool.close();
@@ -209,7 +218,7 @@ async function openSandbox(environment: Environment): Promise<Sandbox> {
   }
   // Loaded here alone: no deployment has it, nor what it needs.
   const { startSandbox } = await import('../sandbox/sandbox.ts');
-  return startSandbox();
+  return startSandbox({ host: environment.HOST || null });
 }
 
 const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => ({
@@ -225,6 +234,7 @@ const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => 
   HOST: environment.HOST || SANDBOX_HOST,
   SMTP_DOOR_PORT: environment.SMTP_DOOR_PORT || SANDBOX_SMTP_DOOR_PORT,
   CORS_ORIGINS: environment.CORS_ORIGINS || '*',
+  ...(!environment.HOOKS && !environment.HOOKS_FILE && { HOOKS: SANDBOX_HOOKS }),
 });
 
 const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({

@@ -114,8 +114,8 @@ function hasLoneLineEnd(bytes: Buffer): boolean {
 function headerOf(bytes: Uint8Array): Uint8Array | null {
   const end = new HeaderEnd();
   const length = end.find(bytes);
-  if (length !== null) return bytes.subarray(0, length);
-  return end.isTooLong ? null : bytes;
+  if (end.isTooLong) return null;
+  return length === null ? bytes : bytes.subarray(0, length);
 }
 
 function labelOf(label: string | null, errors: FieldErrors): number | null {

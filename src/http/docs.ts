@@ -80,4 +80,5 @@ SwaggerUIBundle({
 });`;
 
 const STYLE = `body{margin:0}
-html.dark-mode body{background:#1c2022}`;
+html.dark-mode body{background:#1c2022}
+.dark-mode .examples-select__section-label{color:inherit}`;

@@ -351,7 +351,7 @@ const settings = (defaults: Defaults) =>
 type Settings = v.InferOutput<ReturnType<typeof settings>>;
 
 /**
- * Reads the settings (README: "Settings"). An empty variable counts as unset.
+ * Reads the settings (docs/settings.md). An empty variable counts as unset.
  *
  * @param readFile - for the secrets that are in files; null where the runtime has none
  * @throws {ConfigError} with every wrong setting, by name, and what was expected; never its value,

@@ -1,8 +1,8 @@
 /** The bodies of responses, as schemas: the code's types and the API description are made from the same. */
 
 import * as v from 'valibot';
-import { OUTBOX_STATES } from '../outbox.ts';
-import { FAILURES, type FailureCode } from '../outcome.ts';
+import { OUTBOX_STATES } from './outbox.ts';
+import { FAILURES, type FailureCode } from './outcome.ts';
 
 const whole = v.pipe(v.number(), v.integer());
 const texts = v.pipe(v.array(v.string()), v.readonly());
@@ -66,7 +66,7 @@ export const ReadinessSchema = v.object({
 
 /** RFC 9457. */
 export const ProblemSchema = v.object({
-  type: v.string(),
+  type: v.pipe(v.string(), v.description('The path of a page about the code.')),
   title: v.string(),
   status: whole,
   detail: v.string(),

@@ -6,7 +6,7 @@ const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   stop(
     `Postern needs Node 22.18 or newer, and this is ${process.version}. ` +
-      'Start it with "npm start" after "npm ci --omit=dev", which bring a newer Node along, or install Node 24.',
+      'Install Node 24; a clone has it on Linux after "npm ci --omit=dev", and "npm start" uses it.',
   );
 } else {
   import('../src/runtime/main.ts').then(({ main }) => main()).catch(stopWithout);

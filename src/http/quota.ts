@@ -7,12 +7,12 @@ import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
 import { addIssue, FieldErrors } from '../message/field-errors.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import type { Quota, QuotaState } from '../quota.ts';
+import type { QuotaBody } from '../responses.ts';
 import { StoreUnavailable } from '../store.ts';
 import type { Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
 import { readJson } from './request.ts';
-import type { QuotaBody } from './responses.ts';
 
 /** Calls that the caller is about to make to SendCloud without the gateway. */
 export const CallsSchema = v.strictObject(

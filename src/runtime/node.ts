@@ -6,7 +6,7 @@ import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { clientAddress } from '../client-address.ts';
+import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
@@ -25,6 +25,8 @@ import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
+import { referenceFiles } from './reference-files.ts';
+import { SANDBOX_HOOKS, surroundingsOf } from './sandbox-console.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -89,7 +91,8 @@ export async function start(
   const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
-  const quota = metrics?.counted(stores.quota) ?? stores.quota;
+  const drawn = metrics?.counted(stores.quota) ?? stores.quota;
+  const quota = sandbox?.counted(drawn, config.quota.limit) ?? drawn;
   const deliverer = createDeliverer({ relay: pool, quota });
   const outbox =
     config.outbox &&
@@ -105,14 +108,23 @@ export async function start(
     quota,
     deliverer,
     log,
-    ...(metrics && { observe: metrics.observe }),
+    observe(event) {
+      metrics?.observe(event);
+      sandbox?.observe(event);
+    },
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
+    prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
+    referenceUi: 'docs/',
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
-  if (sandbox) app.route('/sandbox', sandbox.routes);
+  app.route('/docs', referenceFiles());
+  if (sandbox) {
+    app.route('/sandbox', sandbox.routes);
+    app.route('/', sandbox.console(await surroundingsOf(config, { quota, outbox, token: SANDBOX_TOKEN })));
+  }
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
@@ -185,6 +197,7 @@ export async function start(
     },
     async close() {
       log.info('closing');
+      sandbox?.hangUp();
       await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close(), outbox?.stop()]);
       await outbox?.close();
       await pool.close();
@@ -205,7 +218,7 @@ async function openSandbox(environment: Environment): Promise<Sandbox> {
   }
   // Loaded here alone: no deployment has it, nor what it needs.
   const { startSandbox } = await import('../sandbox/sandbox.ts');
-  return startSandbox();
+  return startSandbox({ host: environment.HOST || null });
 }
 
 const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => ({
@@ -221,6 +234,7 @@ const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => 
   HOST: environment.HOST || SANDBOX_HOST,
   SMTP_DOOR_PORT: environment.SMTP_DOOR_PORT || SANDBOX_SMTP_DOOR_PORT,
   CORS_ORIGINS: environment.CORS_ORIGINS || '*',
+  ...(!environment.HOOKS && !environment.HOOKS_FILE && { HOOKS: SANDBOX_HOOKS }),
 });
 
 const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
@@ -229,9 +243,11 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   ...(sandbox && { ca: sandbox.ca }),
 });
 
+const peerOf = (c: Context): string => getConnInfo(c).remote.address ?? '';
+
 const addressOf = (c: Context, { trustedProxies }: Config): string =>
   clientAddress(
-    getConnInfo(c).remote.address ?? '',
+    peerOf(c),
     { forwarded: c.req.header('Forwarded'), xForwardedFor: c.req.header('X-Forwarded-For') },
     trustedProxies,
   );

@@ -355,6 +355,16 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
   ],
   [
     'sentry',
+    'activity_alert-triggered',
+    {
+      subject: '[Alert] TypeError: cart is undefined',
+      tone: 'bad',
+      thread: 'sentry:issue:1170820242',
+      facts: { Rule: 'Issue regressed', Issue: 'SHOP-1A' },
+    },
+  ],
+  [
+    'sentry',
     'metric_alert-critical',
     {
       subject: '[Critical] Checkout error rate',
@@ -406,6 +416,18 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
   [
     'statuspage',
     'incident-resolved',
+    {
+      subject: '[Resolved] Payments are slow',
+      tone: 'good',
+      thread: 'statuspage:lbkhbwn21v5q',
+      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
+      facts: { Resolved: '2026-05-02T11:00:00Z' },
+      text: 'Payments are fast again.',
+    },
+  ],
+  [
+    'statuspage',
+    'incident-resolved-capitals',
     {
       subject: '[Resolved] Payments are slow',
       tone: 'good',

@@ -8,9 +8,9 @@ import { createServer } from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../src/config.ts';
 import { createApp } from '../../src/http/app.ts';
-import type { Problem } from '../../src/http/responses.ts';
 import { createLog } from '../../src/log.ts';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
+import type { Problem } from '../../src/responses.ts';
 import { unconfigured } from '../../src/runtime/unconfigured.ts';
 import { createMemoryQuota } from '../../src/stores/memory/quota.ts';
 import { accountWith, fault, INSECURE, says } from '../support/faults.ts';
@@ -540,6 +540,8 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),
       clientAddress: () => '',
+      prefix: () => '',
+      referenceUi: 'docs/',
       log: createLog('info', (line) => logLines.push(line)),
     });
     const response = await app.request('/v1/messages', {

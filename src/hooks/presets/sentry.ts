@@ -18,7 +18,12 @@ const ACTIONS: Readonly<Record<string, Notice['tone']>> = {
   created: 'bad',
   unresolved: 'bad',
   resolved: 'good',
+  // An alert on the issue's activity.
+  triggered: 'bad',
 };
+
+/** For the subject; any other action is its own word. */
+const WORDS: Readonly<Record<string, string>> = { created: 'New issue', triggered: 'Alert' };
 
 const toneOf = (level: string | null): Notice['tone'] =>
   level === 'warning' ? 'warning' : level === 'info' || level === 'debug' ? 'neutral' : 'bad';
@@ -30,7 +35,7 @@ function issue(payload: unknown, action: string): Notice | null {
   const title = firstLine(text(read, 'title') ?? 'Issue');
   const id = text(read, 'id');
   const level = text(read, 'level');
-  const what = action === 'created' ? 'New issue' : sentence(action);
+  const what = WORDS[action] ?? sentence(action);
   return {
     subject: `[${what}] ${title}`,
     title: `${what}: ${title}`,
@@ -39,6 +44,7 @@ function issue(payload: unknown, action: string): Notice | null {
       null,
       text(read, 'metadata.value'),
       facts([
+        ['Rule', text(payload, 'data.triggered_rule')],
         ['Issue', text(read, 'shortId')],
         ['Project', text(read, 'project.name') ?? text(read, 'project.slug')],
         ['Where', text(read, 'culprit')],

@@ -27,8 +27,9 @@ function incident(payload: unknown): Notice {
   const read = at(payload, 'incident');
   const name = text(read, 'name') ?? 'Incident';
   const id = text(read, 'id');
-  const status = text(read, 'status') ?? 'updated';
-  const impact = text(read, 'impact') ?? 'none';
+  // Others that speak this shape write them in capitals.
+  const status = (text(read, 'status') ?? 'updated').toLowerCase();
+  const impact = (text(read, 'impact') ?? 'none').toLowerCase();
   const updates = list(read, 'incident_updates');
   const updated = text(read, 'updated_at');
   const tone = Object.hasOwn(IMPACTS, impact) ? IMPACTS[impact] : undefined;
@@ -56,7 +57,7 @@ function incident(payload: unknown): Notice {
 }
 
 function earlier(update: unknown): readonly Section[] {
-  const title = [sentence(text(update, 'status') ?? 'update'), text(update, 'created_at')];
+  const title = [sentence((text(update, 'status') ?? 'update').toLowerCase()), text(update, 'created_at')];
   return section(title.filter((part) => part !== null).join(', '), text(update, 'body'));
 }
 

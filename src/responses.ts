@@ -1,8 +1,8 @@
 /** The bodies of responses, as schemas: the code's types and the API description are made from the same. */
 
 import * as v from 'valibot';
-import { OUTBOX_STATES } from '../outbox.ts';
-import { FAILURES, type FailureCode } from '../outcome.ts';
+import { OUTBOX_STATES } from './outbox.ts';
+import { FAILURES, type FailureCode } from './outcome.ts';
 
 const whole = v.pipe(v.number(), v.integer());
 const texts = v.pipe(v.array(v.string()), v.readonly());

@@ -33,6 +33,7 @@ const keyOf = ({ number }: Order) => `soak-${number}`;
 
 /** Between two tries. */
 const PAUSE_MS = 200;
+const POLL_MS = 2000;
 /** Longer than any answer takes with its deadline. */
 const PATIENCE_MS = 20_000;
 /** How often a client breaks its own request off, and how soon. */
@@ -40,29 +41,29 @@ const BREAKS_OFF = 0.03;
 const BREAK_OFF_MS = 50;
 
 /**
- * Sends a message and resolves with its end. One that is sent at once may be repeated at another gateway; a queued one
- * lives where it was put.
+ * Hands a message in, and resolves with its end to come: a queued one may wait for minutes. One that is sent at once may
+ * be repeated at another gateway; a queued one lives where it was put.
  */
-export function send(order: Order, gateways: readonly Address[]): Promise<End> {
+export async function handIn(order: Order, gateways: readonly Address[]): Promise<{ end: Promise<End> }> {
   const home = oneOf(gateways);
   switch (order.way) {
     case 'HTTP':
-      return again(() => sendNow(order, oneOf(gateways)));
+      return { end: Promise.resolve(await again(() => sendNow(order, oneOf(gateways)))) };
     case 'SMTP':
-      return again(() => sendBySmtp(order, oneOf(gateways)));
+      return { end: Promise.resolve(await again(() => sendBySmtp(order, oneOf(gateways)))) };
     case 'queued':
-      return again(() => enqueue(order, home)).then((id) => endOf(order, home, id));
+      return { end: endOf(order, home, await again(() => enqueue(order, home))) };
     case 'hook':
-      return again(() => callHook(order, home)).then((id) => endOf(order, home, id));
+      return { end: endOf(order, home, await again(() => callHook(order, home))) };
   }
 }
 
 /** Repeats a try until it knows: a connection that breaks, and a failure that may pass, resolve with null. */
-async function again<T>(attempt: () => Promise<T | null>): Promise<T> {
+async function again<T>(attempt: () => Promise<T | null>, pauseMs = PAUSE_MS): Promise<T> {
   for (;;) {
     const known = await attempt().catch(() => null);
     if (known !== null) return known;
-    await delay(PAUSE_MS * (0.5 + Math.random()));
+    await delay(pauseMs * (0.5 + Math.random()));
   }
 }
 
@@ -97,7 +98,7 @@ function endOf({ tenant }: Order, { port }: Address, id: string): Promise<End> {
     if (response.status === 404) return 'gone';
     const { state } = (await response.json()) as { state?: string };
     return state === 'accepted' || state === 'failed' || state === 'unknown' ? state : null;
-  });
+  }, POLL_MS);
 }
 
 async function post(

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { measureColdStart } from './cold-start.ts';
+import { measureHostile } from './hostile.ts';
 import { measureMessages } from './messages.ts';
 import { measureOutboxSending, measureOutboxStore } from './outbox.ts';
 import { measureAlgorithms, measureSustained } from './quota.ts';
@@ -20,6 +21,11 @@ const SECTIONS = [
     title: 'One message with a small inline picture',
     note: '16 at a time over kept HTTP connections, 5 SMTP connections, TLS 1.2; upstream and driver are other processes. The median of 5 rounds of 2000 messages, taken in turn.',
     measure: measureMessages,
+  },
+  {
+    title: 'Bodies made to cost much',
+    note: 'One request each, the largest sizes that are read; whatever the answer, no size may cost more a megabyte than the one before.',
+    measure: measureHostile,
   },
   {
     title: 'Round trips to an upstream that is 50 ms away',

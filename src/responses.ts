@@ -66,7 +66,7 @@ export const ReadinessSchema = v.object({
 
 /** RFC 9457. */
 export const ProblemSchema = v.object({
-  type: v.string(),
+  type: v.pipe(v.string(), v.description('The path of a page about the code.')),
   title: v.string(),
   status: whole,
   detail: v.string(),

@@ -35,8 +35,7 @@ export function docsRoutes(options: {
   const policy = [
     "default-src 'none'",
     `script-src ${sources}`,
-    // It sets styles of its own in places.
-    `style-src ${sources} 'unsafe-inline'`,
+    `style-src ${sources}`,
     "img-src 'self' data:",
     // The description, and requests that are tried out.
     "connect-src 'self'",
@@ -47,6 +46,7 @@ export function docsRoutes(options: {
   const page = pageOf(referenceUi);
   return new Hono<Env>()
     .get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': policy }))
+    .get('/docs/', (c) => c.redirect('../docs', 301))
     .get('/docs/reference.js', (c) =>
       c.body(SCRIPT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }),
     )
@@ -80,4 +80,5 @@ SwaggerUIBundle({
 });`;
 
 const STYLE = `body{margin:0}
-html.dark-mode body{background:#1c2022}`;
+html.dark-mode body{background:#1c2022}
+.dark-mode .examples-select__section-label{color:inherit}`;

@@ -23,7 +23,7 @@ export function errorPages(): Hono<Env> {
 const isFailureCode = (code: string): code is FailureCode => Object.hasOwn(FAILURES, code);
 
 const errorList = (): string =>
-  `<p>Every answer that is no success has one of these codes.</p>
+  `<p>Every failed request is answered with one of these codes.</p>
 <dl>${Object.entries(FAILURES)
     .map(([code, { title }]) => `<dt><a href="errors/${code}"><code>${code}</code></a><dd>${title}`)
     .join('\n')}</dl>`;

@@ -47,7 +47,7 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
   },
   'recipients-refused': { means: 'The replies in rejected say why.', todo: 'Correct the addresses.' },
   'quota-exceeded': {
-    todo: 'Repeat it after Retry-After, or ask for "Prefer: respond-async", and the message waits by itself.',
+    todo: 'Repeat it after Retry-After, or ask for "Prefer: respond-async", and the message waits in the outbox.',
   },
   'too-many-failed-logins': {
     todo: 'Correct the credentials and wait for Retry-After. Behind a proxy, set TRUSTED_PROXIES.',
@@ -60,7 +60,7 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
     means: 'There is no STARTTLS, or no valid certificate.',
     todo: 'Look at SMTP_HOST and SMTP_SERVERNAME, and for something that intercepts TLS.',
   },
-  'upstream-unreachable': { todo: 'Repeat it. If it stays so, open port 587, 2525 or 25.' },
+  'upstream-unreachable': { todo: 'Repeat it. If it persists, open port 587, 2525 or 25.' },
   'upstream-busy': { means: 'The reply in smtp says why.', todo: 'Repeat it later, or use the outbox.' },
   overloaded: { todo: 'Repeat it later. If it happens often, raise SMTP_CONNECTIONS or run more instances.' },
   'quota-unavailable': { todo: 'Repeat it later; look at Redis.' },
@@ -75,7 +75,7 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
 /** Whether the same request may be sent again, by the table of failures. */
 export function againOf(code: FailureCode): string {
   const { delivery, retryable } = kindOf(code);
-  if (delivery === 'unknown') return 'Not by itself: the message may have been sent.';
+  if (delivery === 'unknown') return 'Not automatically: the message may have been sent.';
   return retryable
     ? 'Yes, later: nothing was sent.'
     : 'Not as it is: nothing was sent, and it would fail again.';

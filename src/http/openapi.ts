@@ -208,7 +208,6 @@ const prefer = {
   required: false,
   description: '`respond-async` (RFC 7240): put the message into the outbox; without one it is sent now.',
   schema: { type: 'string' },
-  example: 'respond-async',
 };
 
 const string = { type: 'string' };

@@ -38,12 +38,13 @@ export class HeaderEnd {
     return this.#bytes > MAX_SECTION || this.#lines > MAX_SECTION_LINES;
   }
 
-  /** How much of this piece is header section, with the empty line behind it; null while it goes on. */
+  /** How much of this piece is header section, with the empty line behind it; null while it goes on, or is too long. */
   find(piece: Uint8Array): number | null {
-    this.#bytes += piece.length;
     for (let from = 0; from < piece.length; ) {
       const lf = piece.indexOf(LF, from);
       const end = lf === -1 ? piece.length : lf;
+      this.#bytes += (lf === -1 ? end : lf + 1) - from;
+      if (this.isTooLong) return null;
       if (end - from > 1 || (end - from === 1 && piece[from] !== CR)) this.#isEmptyLine = false;
       if (lf === -1) return null;
       if (this.#isEmptyLine && this.#hasText) return lf + 1;

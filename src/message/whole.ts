@@ -40,6 +40,11 @@ export interface WholeMessage {
   readonly warnings: readonly FieldError[];
 }
 
+const LONG_LINE: FieldError = {
+  pointer: '',
+  message: `A line has more than ${MAX_LINE} bytes; servers on the way may break it up.`,
+};
+
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -49,7 +54,12 @@ const MOST_RECIPIENTS = 3 * MAX_RECIPIENTS;
 /** Reads a whole message; everything wrong with it in one failure. */
 export function parseWhole(input: WholeInput, account: Account): WholeMessage | Failure {
   const errors = new FieldErrors();
-  const bytes = withCrlf(input.bytes, errors);
+  const bytes = withCrlf(input.bytes);
+  const { hasNul, hasLoneEnd, eightBit, longest } = look(bytes);
+  if (hasNul) errors.add('', 'Remove the NUL characters.');
+  if (hasLoneEnd) {
+    errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
+  }
   const headerBytes = headerOf(bytes);
   if (headerBytes === null) {
     errors.add('', 'Shorten the header section: it has more than any mail has.');
@@ -70,10 +80,10 @@ export function parseWhole(input: WholeInput, account: Account): WholeMessage | 
   return {
     envelope: { from, to },
     bytes: whole,
-    eightBit: whole.some((byte) => byte >= 0x80),
+    eightBit,
     label,
     messageId: section.fields.find(({ name }) => name === 'message-id')?.value ?? null,
-    warnings: warningsOf(whole),
+    warnings: longest > MAX_LINE ? [LONG_LINE] : [],
   };
 }
 
@@ -87,35 +97,51 @@ const invalid = ({ list }: FieldErrors): Failure =>
   );
 
 /** Files on Unix end their lines in LF: where all do, there is one reading. A mixture may be read in two ways. */
-function withCrlf(bytes: Uint8Array, errors: FieldErrors): Uint8Array {
+function withCrlf(bytes: Uint8Array): Buffer {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.includes(0)) errors.add('', 'Remove the NUL characters.');
   const text = buffer.includes(CR)
     ? buffer
     : Buffer.from(buffer.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
-  if (hasLoneLineEnd(text)) {
-    errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
-  }
-  const isEnded = text.at(-1) === LF;
-  return isEnded ? text : Buffer.concat([text, Buffer.from('\r\n')]);
+  return text.at(-1) === LF ? text : Buffer.concat([text, Buffer.from('\r\n')]);
 }
 
-function hasLoneLineEnd(bytes: Buffer): boolean {
-  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) {
-    if (bytes[at - 1] !== CR) return true;
+interface Looked {
+  readonly hasNul: boolean;
+  /** A CR or an LF without the other. */
+  readonly hasLoneEnd: boolean;
+  readonly eightBit: boolean;
+  /** Of the longest line, without its end. */
+  readonly longest: number;
+}
+
+/** One pass, byte by byte: a native search for each line costs as much as a line of 60 bytes, and lines may be empty. */
+function look(bytes: Uint8Array): Looked {
+  let hasNul = false;
+  let hasLoneEnd = false;
+  let bits = 0;
+  let longest = 0;
+  let start = 0;
+  let last = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
+    bits |= byte;
+    if (byte === 0) hasNul = true;
+    if ((byte === LF) !== (last === CR)) hasLoneEnd = true;
+    if (byte === LF) {
+      longest = Math.max(longest, at - 1 - start);
+      start = at + 1;
+    }
+    last = byte;
   }
-  for (let at = bytes.indexOf(CR); at !== -1; at = bytes.indexOf(CR, at + 1)) {
-    if (bytes[at + 1] !== LF) return true;
-  }
-  return false;
+  return { hasNul, hasLoneEnd, eightBit: bits >= 0x80, longest };
 }
 
 /** The header section with the empty line behind it; null where it is too long. */
 function headerOf(bytes: Uint8Array): Uint8Array | null {
   const end = new HeaderEnd();
   const length = end.find(bytes);
-  if (length !== null) return bytes.subarray(0, length);
-  return end.isTooLong ? null : bytes;
+  if (end.isTooLong) return null;
+  return length === null ? bytes : bytes.subarray(0, length);
 }
 
 function labelOf(label: string | null, errors: FieldErrors): number | null {
@@ -176,16 +202,4 @@ function addressOf(mailbox: string, pointer: string, errors: FieldErrors): strin
   if ('mailbox' in parsed) return parsed.mailbox.address;
   errors.add(pointer, parsed.problem);
   return '';
-}
-
-function warningsOf(bytes: Uint8Array): FieldError[] {
-  let start = 0;
-  for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
-    if (end - 1 - start > MAX_LINE) {
-      const message = `A line has more than ${MAX_LINE} bytes; servers on the way may break it up.`;
-      return [{ pointer: '', message }];
-    }
-    start = end + 1;
-  }
-  return [];
 }

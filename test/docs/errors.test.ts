@@ -1,4 +1,4 @@
-/** docs/errors.md is made here, of the tables that answer: `vitest run test/docs/errors.test.ts -u` writes it anew. */
+/** docs/errors.md is generated here from the tables that answer; `vitest run test/docs/errors.test.ts -u` updates it. */
 
 import { expect, it } from 'vitest';
 import { againOf, FAILURE_TEXTS } from '../../src/http/failure-texts.ts';
@@ -49,7 +49,7 @@ problem document (RFC 9457):
 | --- | --- |
 | \`code\` | decide in a program: it never changes its meaning |
 | \`delivery\` | know whether the message went out: \`not-sent\` is proven; \`unknown\` means that SendCloud may have it |
-| \`retryable\` | repeat the same request by itself, after \`Retry-After\` where it is there. With an \`Idempotency-Key\` that is safe |
+| \`retryable\` | decide whether a program repeats the same request, after \`Retry-After\` if given. With an \`Idempotency-Key\` that is safe |
 | \`detail\` | tell a person what happened this time |
 | \`type\` | open the page about the code on the gateway itself, as below |
 | \`errors\` | show what is wrong with each field: \`pointer\` (a JSON Pointer) and \`message\` |

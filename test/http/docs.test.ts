@@ -39,6 +39,12 @@ describe('/docs', () => {
     expect(page.match(/ integrity="/g)).toHaveLength(2);
   });
 
+  it('is found with a slash at its end, too, below any path', async () => {
+    await using postern = await startPostern();
+    const response = await fetch(`${postern.url}/docs/`, { redirect: 'manual' });
+    expect([response.status, response.headers.get('Location')]).toEqual([301, '../docs']);
+  });
+
   it('serves nothing else of the package', async () => {
     await using postern = await startPostern();
     for (const path of [

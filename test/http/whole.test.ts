@@ -78,6 +78,7 @@ describe.concurrent('a whole message', () => {
     ['a wrong address in the query', MESSAGE, '?to=ben', '/to'],
     ['a wrong label', MESSAGE, '?label=0', '/label'],
     ['a NUL', MESSAGE.replace('stay', '\0'), '', ''],
+    ['a header section of a megabyte', `X-A: b\r\n`.repeat(125_000) + MESSAGE, '', ''],
     ['no header section', '\r\nHello\r\n', '?from=a%40ifaxin.com&to=b%40ifaxin.com', ''],
   ])('with %s is refused by name', async (_, message, query, pointer) => {
     await using postern = await startPostern();
@@ -87,6 +88,13 @@ describe.concurrent('a whole message', () => {
     expect(code).toBe('invalid-message');
     expect(errors.map((error) => error.pointer)).toContain(pointer);
     expect(await postern.drawn()).toBe(0);
+  });
+
+  it('goes out with a body that is larger than a header section may be', async () => {
+    await using postern = await startPostern();
+    const large = MESSAGE + 'a line of the body\r\n'.repeat(50_000);
+    expect((await post(postern, large)).status).toBe(200);
+    expect(postern.upstream.taken).toHaveLength(1);
   });
 
   it('with another parameter is refused', async () => {

@@ -58,6 +58,26 @@ describe('below a path', () => {
     expect(later.headers.get('Location')).toMatch(new RegExp(`^${prefix}/v1/messages/[0-9a-f-]{36}$`));
   });
 
+  it('a hook’s message is found below it, too', async () => {
+    const hook = {
+      name: 'any',
+      scheme: 'secret',
+      secret: 'a-secret-of-the-hook',
+      from: 'a@ifaxin.com',
+      to: 'b@ifaxin.com',
+    };
+    await using postern = await startPostern({
+      TRUSTED_PROXIES: '127.0.0.0/8',
+      HOOKS: JSON.stringify([hook]),
+    });
+    const headers = { 'X-Forwarded-Prefix': '/mail' };
+    const response = await postern.request('/v1/hooks/any?secret=a-secret-of-the-hook', {
+      body: { a: 1 },
+      headers,
+    });
+    expect(response.headers.get('Location')).toMatch(/^\/mail\/v1\/messages\/[0-9a-f-]{36}$/);
+  });
+
   it('that anyone else names, links do not change', async () => {
     await using postern = await startPostern();
     expect(await refusedBy(postern, '/mail')).toMatchObject({ type: '/docs/errors/not-found' });

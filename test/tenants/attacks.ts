@@ -171,7 +171,8 @@ export const ATTACKS: readonly Attack[] = [
     run: ({ port }, signal) =>
       hold(150, port, signal, (socket) => {
         socket.pause();
-        socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+        // As many as one connection may have waiting.
+        socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10));
       }),
   },
   {

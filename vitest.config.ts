@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: './test/support/log-check.ts',
     reporters: ['default', './test/support/runtime-table.ts'],
     // Real servers and real TLS: a loaded machine may be slow, a hung test must still end.
     testTimeout: 30_000,

@@ -13,9 +13,10 @@ const MOST_FAILED = 10;
 const MOST_FAILED_BY_ADDRESS = 100;
 const MOST_FAILED_BY_API_USER = 60;
 
-/** Logins that upstream is being asked about: each opens a connection. */
+/** Logins that upstream is being asked about: each opens a connection. The last ones are for addresses that have none. */
 const MOST_PENDING = 50;
 const MOST_PENDING_BY_ADDRESS = 10;
+const RESERVED_PENDING = 20;
 
 /** When to come back where only logins under way are in the way: most end within a second. */
 const SOON_MS = 1000;
@@ -67,13 +68,15 @@ export class FailedLogins {
   /**
    * Begins a login at upstream, or says why not.
    *
-   * @param trusted - upstream accepted this very key lately: what others guess of its api_user does not concern it
+   * @param trusted - upstream accepted this very key lately: what others try does not concern it
    */
   async begin(apiUser: string, address: string, trusted: boolean): Promise<LoginAttempt | Failure> {
     const refused = this.refusal(apiUser, address) ?? (trusted ? null : await this.#guessed(apiUser));
     if (refused) return refused;
     const counts = this.#counts(apiUser, address);
-    if (this.#pending >= MOST_PENDING || counts.some(({ pending }) => pending >= MOST_PENDING_BY_ADDRESS)) {
+    const own = Math.max(...counts.map(({ pending }) => pending));
+    const most = own > 0 ? MOST_PENDING - RESERVED_PENDING : MOST_PENDING;
+    if (own >= MOST_PENDING_BY_ADDRESS || (!trusted && this.#pending >= most)) {
       return failure('overloaded', 'Too many logins are being proven at the same time.', {
         retryAfterMs: SOON_MS,
       });

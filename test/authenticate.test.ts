@@ -151,6 +151,29 @@ describe('a guesser', () => {
     );
   });
 
+  it('with slow logins leaves room for another address, and for a key that was right lately', async () => {
+    const { promise, resolve } = Promise.withResolvers<null>();
+    const { login } = authenticator(({ apiUser }) => (apiUser === 'own' ? Promise.resolve(null) : promise));
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      expect(await login('own', 'lately', '198.51.100.1')).toMatchObject({ ownKey: true });
+      vi.setSystemTime(Date.now() + 10 * 60_000);
+      const slow = (addresses: number, each: number) =>
+        Array.from({ length: addresses * each }, (_, i) =>
+          codeOf(login(`slow-${addresses}-${i}`, 'key', `192.0.2.${addresses + (i % addresses)}`)),
+        );
+      const few = slow(6, 10);
+      expect(await login('own', 'key', '198.51.100.2')).toMatchObject({ ownKey: true });
+      const many = slow(100, 1);
+      expect(await codeOf(login('own', 'another-key', '198.51.100.2'))).toBe('overloaded');
+      expect(await login('own', 'lately', '198.51.100.1')).toMatchObject({ ownKey: true });
+      resolve(null);
+      await Promise.all([...few, ...many]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('with many addresses has fifty logins under way, and stops nobody with a token', async () => {
     const { promise, resolve } = Promise.withResolvers<null>();
     const { login, verify } = authenticator(() => promise);

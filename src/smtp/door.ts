@@ -57,9 +57,9 @@ export interface SmtpDoor {
  * The sockets' shares: clients that have not logged in, and those that have, of whom the last ones are of api_users
  * that have few. The rest is for those on their way out.
  */
-const STRANGERS = 3 / 8;
-const GUESTS = 7 / 16;
-const RESERVED_FOR_FEW = 1 / 14;
+const STRANGERS = 10 / 27;
+const GUESTS = 12 / 27;
+const RESERVED_FOR_FEW = 2 / 27;
 
 /** The longest command is AUTH's line with user name and password. */
 const MOST_COMMAND_BYTES = 4096;
@@ -85,10 +85,11 @@ class Door implements SmtpDoor {
 
   constructor(options: SmtpDoorOptions) {
     this.#options = options;
+    const share = (of: number) => Math.round(options.sockets * of);
     this.#context = {
       ...options,
-      strangers: new Places(Math.ceil(options.sockets * STRANGERS), 0),
-      guests: new Places(Math.ceil(options.sockets * GUESTS), Math.ceil(options.sockets * RESERVED_FOR_FEW)),
+      strangers: new Places(share(STRANGERS), 0),
+      guests: new Places(share(GUESTS), share(RESERVED_FOR_FEW)),
       // One connection of a login is left to the messages that are complete.
       streams: new Turns(Math.max(1, options.smtp.connections - 1)),
     };

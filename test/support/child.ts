@@ -4,6 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { keepLog } from './logged.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -80,6 +81,7 @@ export async function startChild(options: {
   child.stderr.setEncoding('utf8').on('data', read);
   const exited = once(child, 'exit').then(([code]) => {
     reject(new Error(`${command.join(' ')} ended:\n${output}`));
+    keepLog(command.join(' '), environment, output.match(/^\{"time":.*\}$/gm) ?? []);
     return code as number | null;
   });
 

@@ -4,8 +4,9 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeMoments } from './moments.ts';
 import { authority, TOKEN } from './postern.ts';
-import { type Fault, startUpstream, type Upstream } from './upstream.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
 
 export interface CrashOptions {
   readonly messages: number;
@@ -42,43 +43,12 @@ export interface Ledger {
 /** Requests at a time. */
 const CLIENTS = 4;
 
-const MOMENTS: readonly (readonly Fault[])[] = [
-  [],
-  [],
-  [],
-  [{ at: 'dot', delayMs: 20 }],
-  [{ at: 'dot', delayMs: 150 }],
-  [{ at: 'mail', delayMs: 50 }],
-  [{ at: 'body', delayMs: 30 }],
-  [{ at: 'data', do: 'close', times: 1 }],
-  [{ at: 'greeting', do: 'reset', times: 2 }],
-  [{ at: 'mail', do: 'close', times: 1 }],
-  [{ at: 'dot', do: 'close', times: 1 }],
-  [{ at: 'dot', do: 'close', taken: true, times: 1 }],
-  [{ at: 'dot', do: 'reset', taken: true, times: 1 }],
-  [{ at: 'dot', do: { reply: '554 no' }, times: 1 }],
-  [{ at: 'rcpt', do: { reply: '550 no such user' }, times: 1 }],
-  [{ at: 'auth-key', do: { reply: '535 Authentication failed' }, times: 1 }],
-];
-
-/** These two cost half a minute and ten seconds, so they are rare. */
-const RARE_MOMENTS: readonly (readonly Fault[])[] = [
-  [{ at: 'mail', do: { reply: '451 later' }, times: 1 }],
-  [{ at: 'dot', do: { reply: '536 frequency limited' }, times: 1 }],
-];
-const RARE = 0.01;
-const MOMENT_MS = 30;
-
 /** A gateway that sends nothing for so long is killed all the same, in milliseconds. */
 const LONGEST_LIFE_MS = 5_000;
 
-const oneOf = <T>(items: readonly T[]): T => items[Math.floor(Math.random() * items.length)] as T;
-
 export async function crash({ messages, kills, start }: CrashOptions): Promise<Ledger> {
   const upstream = await startUpstream({ certificate: await authority.issue() });
-  const moments = setInterval(() => {
-    upstream.faults = oneOf(Math.random() < RARE ? RARE_MOMENTS : MOMENTS);
-  }, MOMENT_MS);
+  const endMoments = makeMoments(upstream);
   /** Null while there is none. */
   let gateway: CrashingGateway | null = null;
   let killed = 0;
@@ -92,8 +62,7 @@ export async function crash({ messages, kills, start }: CrashOptions): Promise<L
       await killing;
       killed++;
     }
-    clearInterval(moments);
-    upstream.faults = [];
+    endMoments();
     gateway = await start(upstream);
   })();
 

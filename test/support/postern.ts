@@ -1,9 +1,11 @@
 /** Postern itself on Node, by the same `start` as in production, over real sockets to an upstream for tests. */
 
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { expect } from 'vitest';
 import { EXAMPLE } from '../../src/message/example.ts';
 import { type Postern, start } from '../../src/runtime/node.ts';
 import { createAuthority } from '../../src/sandbox/certificate.ts';
+import { keepLog } from './logged.ts';
 import { startUpstream, type Upstream, type UpstreamOptions } from './upstream.ts';
 
 export const TOKEN = 'a-token-for-the-tests';
@@ -39,23 +41,23 @@ export async function startPostern(
 ): Promise<Running> {
   const upstream = await startUpstream({ certificate: await authority.issue(), ...upstreamOptions });
   const logLines: string[] = [];
-  const postern = await start(
-    {
-      SENDCLOUD_API_USER: 'ifaxin',
-      SENDCLOUD_API_KEY: 'the-key',
-      GATEWAY_TOKENS: TOKEN,
-      SMTP_HOST: 'localhost',
-      SMTP_PORTS: String(upstream.port),
-      PORT: '0',
-      // In the working folder there is one for all tests.
-      OUTBOX: ':memory:',
-      ...settings,
-    },
-    (line) => logLines.push(line),
-  );
+  const environment = {
+    SENDCLOUD_API_USER: 'ifaxin',
+    SENDCLOUD_API_KEY: 'the-key',
+    GATEWAY_TOKENS: TOKEN,
+    SMTP_HOST: 'localhost',
+    SMTP_PORTS: String(upstream.port),
+    PORT: '0',
+    // In the working folder there is one for all tests.
+    OUTBOX: ':memory:',
+    ...settings,
+  };
+  const postern = await start(environment, (line) => logLines.push(line));
+  const bodies: unknown[] = [];
   const url = `http://127.0.0.1:${postern.port}`;
-  const request = (path: string, { method, body, headers }: RequestOptions = {}) =>
-    fetch(url + path, {
+  const request = (path: string, { method, body, headers }: RequestOptions = {}) => {
+    bodies.push(body);
+    return fetch(url + path, {
       method: method ?? (body === undefined ? 'GET' : 'POST'),
       headers: {
         Authorization: `Bearer ${TOKEN}`,
@@ -64,6 +66,7 @@ export async function startPostern(
       },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
+  };
   return {
     ...postern,
     upstream,
@@ -78,6 +81,7 @@ export async function startPostern(
     async [Symbol.asyncDispose]() {
       await postern.close();
       await upstream.close();
+      keepLog(expect.getState().testPath ?? '', environment, logLines, bodies);
     },
   };
 }

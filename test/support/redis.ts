@@ -39,19 +39,19 @@ export interface TestRedis {
   /** The process stops where it is; its socket still takes connections. */
   freeze(): void;
   thaw(): void;
-  /** Ends the process and with it all data. */
+  /** Ends the process, and with it all data where they are not durable. */
   stop(): Promise<void>;
-  /** A new, empty Redis at the same address. */
+  /** A new one at the same address, empty where it is not durable. */
   restart(): Promise<void>;
   /** Ends everything. */
   close(): Promise<void>;
 }
 
-/** Starts an empty Redis that keeps nothing on disk. */
-export async function startRedis(): Promise<TestRedis> {
+/** Starts an empty Redis; `durable` has every write on the disk before its answer, and finds it again after `restart`. */
+export async function startRedis({ durable = false } = {}): Promise<TestRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const socket = join(folder, 'redis.sock');
-  let server = await launch(folder, socket);
+  let server = await launch(folder, socket, durable);
 
   async function stop(): Promise<void> {
     if (server.exitCode !== null || server.signalCode !== null) return;
@@ -67,7 +67,7 @@ export async function startRedis(): Promise<TestRedis> {
     stop,
     async restart() {
       await stop();
-      server = await launch(folder, socket);
+      server = await launch(folder, socket, durable);
     },
     async close() {
       await stop();
@@ -76,8 +76,16 @@ export async function startRedis(): Promise<TestRedis> {
   };
 }
 
-async function launch(folder: string, socket: string): Promise<ChildProcess> {
-  const settings = { port: '0', unixsocket: socket, dir: folder, save: '', appendonly: 'no' };
+async function launch(folder: string, socket: string, durable: boolean): Promise<ChildProcess> {
+  const appendonly = durable ? 'yes' : 'no';
+  const settings = {
+    port: '0',
+    unixsocket: socket,
+    dir: folder,
+    save: '',
+    appendonly,
+    appendfsync: 'always',
+  };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();

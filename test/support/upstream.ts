@@ -73,6 +73,10 @@ export interface Fault {
 }
 
 export interface UpstreamOptions {
+  /** A free one, if absent. */
+  readonly port?: number;
+  /** Sees each message that is taken, before its client is told so. */
+  readonly onTaken?: (message: Buffer) => void;
   /** One of `ca` for localhost and 127.0.0.1, if absent. */
   readonly certificate?: Certificate;
   /** Up to TLS 1.2 like SendCloud, if absent. */
@@ -170,7 +174,7 @@ export async function startUpstream(options: UpstreamOptions = {}): Promise<Upst
       if (!(error instanceof SessionOver)) throw error;
     });
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
 
   return {
@@ -394,6 +398,7 @@ class Dialogue implements Session {
     const fault = this.#fault('dot');
     const fits = transaction.message.length <= SIZE;
     transaction.taken = fault?.taken ?? (fits && fault?.do === undefined);
+    if (transaction.taken) this.#state.options.onTaken?.(transaction.message);
     const id = FIRST_ID + this.#state.transactions.indexOf(transaction);
     const queued = `250 #1426390015358_15_6484_${id}.sc-10_10_127_51-inbound#Queued`;
     const code = await this.#carryOut(fault, fits ? queued : '550 Message too big!');

@@ -3,9 +3,8 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '../smtp/door.ts';
-import { base64 } from '../support/smtp-client.ts';
 import type { Fault } from '../support/upstream.ts';
-import { ATTACKER, bearer, type Gateway, post, STRANGER, VICTIM } from './gateway.ts';
+import { ATTACKER, basic, bearer, type Gateway, post, STRANGER, VICTIM } from './gateway.ts';
 
 export interface Attack {
   readonly name: string;
@@ -14,6 +13,8 @@ export interface Attack {
   readonly descriptors?: number;
   /** It takes what belongs to an address, so the other one has another. */
   readonly isOfAddress?: true;
+  /** The other one has no token. */
+  readonly isOfLogins?: true;
   /** Only for those who wait: others of its kind are tried at every change. */
   readonly isSlow?: true;
   run(gateway: Gateway, signal: AbortSignal): Promise<void>;
@@ -170,7 +171,8 @@ export const ATTACKS: readonly Attack[] = [
     run: ({ port }, signal) =>
       hold(150, port, signal, (socket) => {
         socket.pause();
-        socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+        // As many as one connection may have waiting.
+        socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10));
       }),
   },
   {
@@ -254,13 +256,16 @@ export const ATTACKS: readonly Attack[] = [
       ),
   },
   {
-    name: 'logins: 60 slow ones of strangers',
+    name: 'logins: 60 slow ones of strangers at six addresses',
+    isOfAddress: true,
+    isOfLogins: true,
     faults: [{ at: 'auth-key', address: STRANGER.apiUser, delayMs: 20_000 }],
     run: ({ port }, signal) =>
       keepOn(60, signal, (index) =>
         post(port, '/v1/messages', {
           headers: basic(STRANGER.apiUser, `wrong-${index}`),
           body: JSON.stringify(MAIL),
+          localAddress: `127.0.0.${10 + (index % 6)}`,
           signal,
         }),
       ),
@@ -290,11 +295,6 @@ export const ATTACKS: readonly Attack[] = [
       ),
   },
 ];
-
-const basic = (user: string, password: string) => ({
-  Authorization: `Basic ${base64(`${user}:${password}`)}`,
-  'Content-Type': 'application/json',
-});
 
 const numbered = (length: number, suffix: string): [string, number][] =>
   Array.from({ length }, (_, index) => [`a${index}${suffix}`, index]);

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, certificateFiles } from '../smtp/door.ts';
 import { startChild } from '../support/child.ts';
 import { authority } from '../support/postern.ts';
+import { base64 } from '../support/smtp-client.ts';
 import { type Fault, startUpstream, type Upstream } from '../support/upstream.ts';
 
 export const ATTACKER = { apiUser: 'attacker', token: 'token-of-the-attacker' };
@@ -17,10 +18,11 @@ export const VICTIM = { apiUser: 'victim', token: 'token-of-the-victim-0' };
 /** Upstream knows it; the gateway's settings do not. */
 export const STRANGER = { apiUser: 'stranger', apiKey: 'key-of-the-stranger' };
 
+const KEY = 'the-key';
 const ACCOUNTS = [
   { ...ATTACKER, from: ['allowed.example'] },
   { ...VICTIM, from: ['victim.example'] },
-].map(({ apiUser, token, from }) => ({ apiUser, apiKey: 'the-key', tokens: [token], from }));
+].map(({ apiUser, token, from }) => ({ apiUser, apiKey: KEY, tokens: [token], from }));
 
 /** What a process of 512 MB leaves to JavaScript's own heap. */
 const HEAP_MB = 256;
@@ -47,7 +49,7 @@ export async function startGateway(options: {
   const upstream = await startUpstream({
     certificate: await authority.issue(),
     faults: options.faults ?? [],
-    accounts: { attacker: 'the-key', victim: 'the-key', [STRANGER.apiUser]: STRANGER.apiKey },
+    accounts: { attacker: KEY, victim: KEY, [STRANGER.apiUser]: STRANGER.apiKey },
   });
   const limit = options.descriptors === undefined ? '' : `ulimit -n ${options.descriptors}; `;
   const child = await startChild({
@@ -115,6 +117,11 @@ export function post(
   });
 }
 
+export const basic = (user: string, password: string) => ({
+  Authorization: `Basic ${base64(`${user}:${password}`)}`,
+  'Content-Type': 'application/json',
+});
+
 export const bearer = (token: string) => ({
   Authorization: `Bearer ${token}`,
   'Content-Type': 'application/json',
@@ -152,17 +159,22 @@ async function sendEvery(
   return { sent: under.length, failed, worstMs };
 }
 
-/** The victim's messages, each on a connection of its own, under a label of its own in turn, until `signal` aborts. */
+/**
+ * The victim's messages, each on a connection of its own, under three labels in turn, until `signal` aborts.
+ *
+ * @param ownKey - it logs in with its api_key, which upstream has to prove, and not with a token
+ */
 export async function sendAsVictim(
   { port, smtpPort }: Gateway,
-  localAddress: string,
+  { localAddress, ownKey }: { readonly localAddress: string; readonly ownKey: boolean },
   everyMs: number,
   signal: AbortSignal,
 ): Promise<{ http: Served; smtp: Served }> {
   const [http, smtp] = await Promise.all([
     sendEvery(everyMs, signal, async (index) => {
       const mail = { ...MAIL, subject: `HTTP ${index}.`, label: (index % 3) + 1 };
-      const headers = { ...bearer(VICTIM.token), 'Idempotency-Key': `victim-${index}` };
+      const credentials = ownKey ? basic(VICTIM.apiUser, KEY) : bearer(VICTIM.token);
+      const headers = { ...credentials, 'Idempotency-Key': `victim-${index}` };
       const request = { headers, body: JSON.stringify(mail), localAddress };
       const { status, body } = await post(port, '/v1/messages', request);
       return status === 200 ? null : `${status} ${body}`;
@@ -171,7 +183,7 @@ export async function sendAsVictim(
       const client = new Client(smtpPort, { localAddress });
       const reply = await client.deliver({
         user: `${VICTIM.apiUser}#${(index % 3) + 1}`,
-        password: VICTIM.token,
+        password: ownKey ? KEY : VICTIM.token,
         mail: `<${MAIL.from}>`,
         body: `From: ${MAIL.from}\r\nSubject: SMTP ${index}.\r\n\r\nHello\r\n`,
       });

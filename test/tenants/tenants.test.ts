@@ -23,7 +23,7 @@ const KEPT = {
 const rows: Record<string, Record<string, string>> = {};
 afterAll(() => console.table(rows));
 
-async function attack({ name, run, isOfAddress, isSlow: _, ...options }: Attack) {
+async function attack({ name, run, isOfAddress, isOfLogins, isSlow: _, ...options }: Attack) {
   await using gateway = await startGateway(options);
   const kept = await post(gateway.port, '/v1/messages', KEPT);
   const over = new AbortController();
@@ -32,7 +32,7 @@ async function attack({ name, run, isOfAddress, isSlow: _, ...options }: Attack)
   await delay(500);
   const sent = await sendAsVictim(
     gateway,
-    isOfAddress ? '127.0.0.2' : '127.0.0.1',
+    { localAddress: isOfAddress ? '127.0.0.2' : '127.0.0.1', ownKey: isOfLogins === true },
     EVERY_MS,
     AbortSignal.timeout(ATTACK_MS),
   );

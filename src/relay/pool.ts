@@ -76,7 +76,7 @@ export class Pool implements Relay {
       lease.release();
       return null;
     }
-    const connection = await this.#proven(login, signal);
+    const connection = await this.#logInUnproven(login, signal);
     if (isFailure(connection)) return connection;
     this.#slotOf(login).adopt(connection);
     return null;
@@ -121,7 +121,7 @@ export class Pool implements Relay {
     return new Slot(canonicalApiUser(apiUser), this.#rules);
   }
 
-  async #proven(login: Login, signal: AbortSignal): Promise<Connection | Failure> {
+  async #logInUnproven(login: Login, signal: AbortSignal): Promise<Connection | Failure> {
     const apiUser = canonicalApiUser(login.apiUser);
     const own = this.#unproven.get(apiUser) ?? 0;
     const left = MOST_UNPROVEN - sumOf(this.#unproven.values());
@@ -130,8 +130,8 @@ export class Pool implements Relay {
     try {
       return await this.#loggedIn(login, null, signal);
     } finally {
-      const others = (this.#unproven.get(apiUser) ?? 1) - 1;
-      if (others > 0) this.#unproven.set(apiUser, others);
+      const rest = (this.#unproven.get(apiUser) ?? 1) - 1;
+      if (rest > 0) this.#unproven.set(apiUser, rest);
       else this.#unproven.delete(apiUser);
     }
   }

@@ -12,7 +12,7 @@ const only = process.env.MATRIX_ONLY;
 const AT_ONCE = 32;
 
 /** Of all pairs, one in so many is in the fast subset. */
-const SAMPLED = 29;
+const SAMPLED = 41;
 
 const pairs: Pair[] = STEPS.flatMap((step) =>
   waysOf(step).flatMap((way) =>
@@ -38,6 +38,7 @@ async function runAll(chosen: readonly Pair[], atOnce: number): Promise<Verdict[
           pair,
           delivery: 'error',
           wrong: [error.message],
+          isGrave: false,
           toldMs: 0,
           nextMs: 0,
         })),
@@ -46,6 +47,18 @@ async function runAll(chosen: readonly Pair[], atOnce: number): Promise<Verdict[
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   return verdicts;
+}
+
+/** On a busy machine a deadline may pass for no other reason: those pairs are run again, each by itself. */
+async function withoutStalls(verdicts: readonly Verdict[]): Promise<Verdict[]> {
+  const isDoubtful = ({ wrong, isGrave }: Verdict) => wrong.length > 0 && !isGrave;
+  const again = verdicts.filter(isDoubtful);
+  if (again.length > 0) console.log(`Once more, each by itself:\n${wrongs(again).join('\n')}`);
+  const runAgain = await runAll(
+    again.map(({ pair }) => pair),
+    1,
+  );
+  return [...verdicts.filter((verdict) => !isDoubtful(verdict)), ...runAgain];
 }
 
 const wrongs = (verdicts: readonly Verdict[]): string[] =>
@@ -61,7 +74,7 @@ const chosen = pairs.filter((pair, index) =>
 
 test(`${chosen.length} of ${pairs.length} pairs: outcome told = outcome real`, async () => {
   const before = open();
-  const verdicts = await runAll(chosen, AT_ONCE);
+  const verdicts = await withoutStalls(await runAll(chosen, AT_ONCE));
   console.log(`${tableOf(verdicts)}\n\n${summaryOf(verdicts)}`);
   expect(wrongs(verdicts)).toEqual([]);
   await expect.poll(open, { timeout: 20_000 }).toBeLessThanOrEqual(before);

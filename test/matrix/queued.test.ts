@@ -51,9 +51,11 @@ describe.concurrent('a queued message', { timeout: 240_000 }, () => {
           found = await read();
         }
         const taken = upstream.taken.length;
-        const isTold = step !== 'dot' || way.accepts || way.refuses !== undefined;
-        if (isTold) expect([found.state, taken]).toEqual(taken ? ['accepted', 1] : ['failed', 0]);
-        else expect([found.state, taken]).toEqual(['unknown', 1]);
+        // A small message is on its way with its dot when upstream stops to read.
+        const isUnread = step === 'body' && way.name === 'silent';
+        const isUnsaid = step === 'dot' && !way.accepts && way.refuses === undefined;
+        const due = isUnread || isUnsaid ? 'unknown' : taken ? 'accepted' : 'failed';
+        expect([found.state, taken]).toEqual([due, isUnsaid ? 1 : Math.min(taken, 1)]);
         // Nothing comes after the end.
         await pause(200);
         expect(upstream.transactions.filter((one) => one.taken)).toHaveLength(taken);

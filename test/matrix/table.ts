@@ -1,15 +1,16 @@
 /** What came of the pairs, as a table for reading: ways down, steps across. */
 
 import { nameOf, type Verdict } from './pair.ts';
-import { STEPS } from './ways.ts';
+import { STEPS, waysOf } from './ways.ts';
 
 const LETTERS: Readonly<Record<string, string>> = { accepted: 'a', 'not-sent': 'n', unknown: 'u' };
 
 /** Markdown. A cell has how many pairs were told accepted, not-sent and unknown; `!` those that were wrong. */
 export function tableOf(verdicts: readonly Verdict[]): string {
   const steps = STEPS.filter((step) => verdicts.some(({ pair }) => pair.step === step));
-  const ways = new Set(verdicts.map(({ pair }) => pair.way.name));
-  const rows = [...ways].map((way) => [
+  const ways = new Set(STEPS.flatMap((step) => waysOf(step).map(({ name }) => name)));
+  const seen = [...ways].filter((name) => verdicts.some(({ pair }) => pair.way.name === name));
+  const rows = seen.map((way) => [
     way,
     ...steps.map((step) =>
       cellOf(verdicts.filter(({ pair }) => pair.step === step && pair.way.name === way)),
@@ -40,5 +41,8 @@ function cellOf(verdicts: readonly Verdict[]): string {
     const letter = wrong.length > 0 ? '!' : (LETTERS[delivery] ?? '?');
     counts.set(letter, (counts.get(letter) ?? 0) + 1);
   }
-  return [...counts].map(([letter, number]) => `${letter}${number}`).join(' ');
+  return [...counts]
+    .sort()
+    .map(([letter, number]) => `${letter}${number}`)
+    .join(' ');
 }

@@ -12,4 +12,5 @@ for (const project of ['tsconfig.build.json', 'tsconfig.types.json']) {
   execFileSync(process.execPath, ['node_modules/tsc/bin/tsc', '--project', project], { stdio: 'inherit' });
 }
 // What the sandbox serves as it is; fails where a compiled file has the name.
-for (const file of globSync('src/**/*.*', { exclude: ['**/*.{ts,tsx}'] })) cpSync(file, join('dist', file), { errorOnExist: true, force: false });
+for (const file of globSync('src/**/*.*', { exclude: ['**/*.{ts,tsx}'] }))
+  cpSync(file, join('dist', file), { errorOnExist: true, force: false });

@@ -13,11 +13,11 @@ import { build, type Metafile } from 'esbuild';
 import { LAMBDA_BUILD } from './lambda-build.ts';
 
 /** As uploaded: a Worker gzipped, a function zipped. */
-const CEILING_BYTES = 185_000;
+const CEILING_BYTES = 190_000;
 
 /** The SMTP door, the metrics and the sandbox are Node's, and so is what only they need. */
 const { optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
-const NODES_ALONE = ['smtp-server', ...Object.keys(optionalDependencies)];
+const NODES_ALONE = ['smtp-server', 'swagger-ui-dist', ...Object.keys(optionalDependencies)];
 const FORBIDDEN = new RegExp(`^src/(?:smtp|sandbox|metrics)/|node_modules/(?:${NODES_ALONE.join('|')})/`);
 
 /** The functions of serverless.yml. */

@@ -1,5 +1,5 @@
 /**
- * The client's address behind proxies: `Forwarded` (RFC 7239) and `X-Forwarded-For`, read from right to left and
+ * What proxies say of a request. The client's address: `Forwarded` (RFC 7239) and `X-Forwarded-For`, read from right to left and
  * only as far as the hops are trusted. What stands further left is the client's own claim.
  */
 
@@ -48,6 +48,19 @@ export function clientAddress(
   ];
   const [first = own, second = first] = named;
   return first === second ? first : own;
+}
+
+/**
+ * The path below which a trusted proxy offers the gateway (`X-Forwarded-Prefix`: no standard, and what Traefik, Spring
+ * and others write), without a last slash; `''` for none, for several, and for what is no path.
+ */
+export function forwardedPrefix(
+  peer: string,
+  header: string | undefined,
+  trusted: readonly Network[],
+): string {
+  if (!isTrusted(plainAddress(peer), trusted)) return '';
+  return /^((?:\/[\w.~%-]+)+)\/?$/.exec(header?.trim() ?? '')?.[1] ?? '';
 }
 
 /** From the nearest hop to the first that is not trusted, or does not say for whom it forwards. */
@@ -103,6 +116,10 @@ function plainAddress(address: string): string {
   const plain = address.replace(/%.*$/, '').toLowerCase();
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1] ?? plain;
 }
+
+/** Whether the other end of a connection, as the socket names it, is a proxy of ours. */
+export const isTrustedPeer = (peer: string, trusted: readonly Network[]): boolean =>
+  isTrusted(plainAddress(peer), trusted);
 
 function isTrusted(address: string, trusted: readonly Network[]): boolean {
   if (trusted.length === 0) return false;

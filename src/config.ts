@@ -104,6 +104,8 @@ export interface Defaults {
   readonly connections: number;
   readonly ports: string;
   readonly outbox: string;
+  /** Of a `hooks.json` in the bundle. */
+  readonly hooks?: readonly unknown[];
 }
 
 const ACCOUNT_SETTINGS = [
@@ -349,7 +351,7 @@ const settings = (defaults: Defaults) =>
 type Settings = v.InferOutput<ReturnType<typeof settings>>;
 
 /**
- * Reads the settings (README: "Settings"). An empty variable counts as unset.
+ * Reads the settings (docs/settings.md). An empty variable counts as unset.
  *
  * @param readFile - for the secrets that are in files; null where the runtime has none
  * @throws {ConfigError} with every wrong setting, by name, and what was expected; never its value,
@@ -361,13 +363,16 @@ export function parseConfig(
   readFile: ReadFile | null = null,
 ): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
-  const { secrets, problems } = secretsInFiles(given, readFile);
+  const { secrets, problems } = secretsInFiles(SECRETS, given, readFile);
   const set: Record<string, string | undefined> = { ...given, ...secrets };
   // serverless.yml always names them, and serverless offline does not know what they are.
   if (set.OUTBOX === 'off') for (const name of AWS_OUTBOX) delete set[name];
   const parsed = v.safeParse(settings(defaults), set);
   problems.push(...(parsed.issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`));
   problems.push(...combinationProblems(set));
+  const hooks = set.HOOKS ?? (defaults.hooks?.length ? JSON.stringify(defaults.hooks) : null);
+  const filled = hooks === null ? null : fillIn(hooks, given, readFile);
+  if (filled) problems.push(...filled.problems);
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
   const value = parsed.output;
@@ -414,7 +419,7 @@ export function parseConfig(
                 ? { cert: value.SMTP_DOOR_CERT, key: value.SMTP_DOOR_KEY }
                 : null,
           },
-    hooks: value.HOOKS ?? null,
+    hooks: filled?.json ?? null,
     logLevel: value.LOG_LEVEL,
   };
 }
@@ -457,10 +462,10 @@ export function withoutSecrets(config: Config) {
 }
 
 /** The secrets that are in files, each without the line end that editors leave, and what is wrong with the files. */
-function secretsInFiles(given: Environment, readFile: ReadFile | null) {
+function secretsInFiles(names: Iterable<string>, given: Environment, readFile: ReadFile | null) {
   const secrets: Record<string, string> = {};
   const problems: string[] = [];
-  for (const name of SECRETS) {
+  for (const name of names) {
     const setting = `${name}_FILE`;
     const path = given[setting];
     if (!path) continue;
@@ -480,6 +485,22 @@ function secretsInFiles(given: Environment, readFile: ReadFile | null) {
     }
   }
   return { secrets, problems };
+}
+
+const VARIABLE = /"\$\{([A-Za-z_]\w*)\}"/g;
+
+/**
+ * JSON in which a string that is `${NAME}` and nothing else is the value of that variable or of its file, so that hooks
+ * may be kept with the code and their secrets apart.
+ */
+function fillIn(json: string, given: Environment, readFile: ReadFile | null) {
+  const names = new Set(Array.from(json.matchAll(VARIABLE), ([, name]) => name as string));
+  const { secrets, problems } = secretsInFiles(names, given, readFile);
+  const values: Environment = { ...given, ...secrets };
+  for (const name of names) {
+    if (!values[name] && !given[`${name}_FILE`]) problems.push(`${name}: not set, and named in the hooks`);
+  }
+  return { json: json.replace(VARIABLE, (_, name) => JSON.stringify(values[name] ?? '')), problems };
 }
 
 /** What is wrong between settings. Asked of the raw ones, so that it is listed beside what is wrong in each. */

@@ -102,17 +102,12 @@ export function createDeliverer({ relay, quota }: { relay: Relay; quota: Quota }
       };
     },
 
-    async verify(login, signal) {
-      const proof = await attempts(signal, () => relay.lease(login, { helo: null, fresh: true }, signal));
-      if (isFailure(proof)) return proof;
-      proof.release();
-      return null;
-    },
+    verify: (login, signal) => attempts(signal, () => relay.prove(login, signal)),
   };
 }
 
 /** Tries again only where nothing happened at all, at most twice more and inside the deadline. */
-async function attempts<T extends object>(
+async function attempts<T>(
   signal: AbortSignal,
   run: (attempt: number) => Promise<T | Failure>,
 ): Promise<T | Failure> {

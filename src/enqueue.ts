@@ -1,7 +1,7 @@
 /** The use case beside `submit` for what need not go at once: sender policy → idempotency → outbox. */
 
 import { policyFailure } from './account.ts';
-import { type Idempotency, type IdempotencyState, storeKey } from './idempotency.ts';
+import { type Idempotency, type IdempotencyState, KEPT_MS, storeKey } from './idempotency.ts';
 import type { NewEntry, OutboxDoor, OutboxRecord, Put, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
@@ -67,7 +67,7 @@ export function createEnqueue(options: {
     key: NonNullable<NewEntry['key']>,
     id: string,
   ): Promise<IdempotencyState | null> {
-    const request = { apiUser, ...key, leaseMs: PUTTING_MS, recordChars: id.length };
+    const request = { apiUser, ...key, leaseMs: PUTTING_MS, keptMs: KEPT_MS, recordChars: id.length };
     return idempotency.begin(request).catch((error: unknown) => {
       if (error instanceof StoreUnavailable) return null;
       throw error;

@@ -1,7 +1,7 @@
 /**
  * Idempotency keys: the contract of the store, the fingerprint, and the states of a key.
  *
- * A key is kept for 24 hours. While its request is in flight it is leased to one owner; a finished
+ * A key is kept for 24 hours, or for the time its door promises. While its request is in flight it is leased to one owner; a finished
  * request is replayed. An owner that vanished (its lease ran out and nothing was recorded) may have
  * sent the message, so from then on the key answers `lost`: never `fresh` again.
  */
@@ -21,6 +21,7 @@ export interface KeyEntry {
   readonly fingerprint: string;
   readonly token: string;
   readonly leasedUntil: number;
+  readonly keptMs: number;
   /** From then on the key is a new one. */
   readonly expiresAt: number;
   /** Null until the request is finished. */
@@ -45,6 +46,8 @@ export interface KeyRequest {
   readonly fingerprint: string;
   /** How long the key is busy, in milliseconds. */
   readonly leaseMs: number;
+  /** How long the key is kept from now, and from its end again, in milliseconds. */
+  readonly keptMs: number;
   /** The longest record that may come at the end, in UTF-16 code units: there is room for it, or nothing is begun. */
   readonly recordChars: number;
 }
@@ -57,7 +60,7 @@ export interface KeyRequest {
 export interface Idempotency {
   /** Leases a new key, or says what is known of it. A wrong `fingerprint` is a `mismatch` in any state. */
   begin(request: KeyRequest): Promise<IdempotencyState>;
-  /** Keeps the record of a finished request for 24 h. Does nothing (compare-and-set) unless `token` still owns the key. */
+  /** Keeps the record of a finished request for the key's time. Does nothing (compare-and-set) unless `token` still owns the key. */
   finish(key: string, token: string, record: string): Promise<void>;
   /** Gives the key back: nothing was sent, a repeated request is a new try. Only for the owner. */
   release(key: string, token: string): Promise<void>;
@@ -69,6 +72,8 @@ export interface Idempotency {
 export interface MessageKey {
   readonly key: string;
   readonly index: number | null;
+  /** How long it means this message, in milliseconds; 24 hours where it is absent. */
+  readonly keptMs?: number;
 }
 
 /**
@@ -91,5 +96,5 @@ export function parseIdempotencyKey(value: string): string | null {
   return /^[\x20-\x7e]{1,255}$/.test(key) ? key : null;
 }
 
-/** How long a key and its record are kept. */
+/** How long a key and its record are kept, unless its door promises another time. */
 export const KEPT_MS = 24 * 60 * 60 * 1000;

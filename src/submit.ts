@@ -6,6 +6,7 @@ import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import {
   type Idempotency,
   type IdempotencyState,
+  KEPT_MS,
   type KeyRequest,
   type MessageKey,
   storeKey,
@@ -78,6 +79,7 @@ export function createSubmit(options: {
       key,
       fingerprint: submission.idempotency.fingerprint,
       leaseMs: options.deadlineMs + RECORDING_MS,
+      keptMs: submission.idempotency.keptMs ?? KEPT_MS,
       recordChars: mostRecordChars(to.length),
     });
     if (!found) {

@@ -40,7 +40,7 @@ export interface Lease {
 export interface Asked {
   /** The domain of the sender, for EHLO when the connection is new; null where there is no message yet. */
   readonly helo: string | null;
-  /** Logged in now: after a loss the warm ones are not trusted, and only a login proves a key. */
+  /** Logged in now: after a loss the warm ones are not trusted. */
   readonly fresh: boolean;
 }
 
@@ -48,4 +48,6 @@ export interface Asked {
 export interface Relay {
   /** An authenticated connection, warm or new. */
   lease(login: Login, asked: Asked, signal: AbortSignal): Promise<Lease | Failure>;
+  /** Logs in, which alone proves a key. Until upstream has accepted it, it takes no connection of its api_user. */
+  prove(login: Login, signal: AbortSignal): Promise<Failure | null>;
 }

@@ -340,6 +340,20 @@ describe('the settings', () => {
       );
     });
 
+    it('and in variables fill in what hooks name', () => {
+      const HOOKS = `[{"secret":"\${CI}"},{"secret":["\${SHOP}","\${CI}"]},{"from":"\${ not }","to":"a \${CI}"}]`;
+      const settings = { ...ACCOUNT, HOOKS, CI: 'a "quoted" one', SHOP_FILE: '/run/key' };
+      expect(JSON.parse(parseConfig(settings, DEFAULTS, read).hooks ?? '')).toEqual([
+        { secret: 'a "quoted" one' },
+        { secret: ['the key, with spaces', 'a "quoted" one'] },
+        { from: `\${ not }`, to: `a \${CI}` },
+      ]);
+      expect(problemsWith({ ...ACCOUNT, HOOKS, SHOP_FILE: '/run/nowhere' })).toEqual([
+        'SHOP_FILE: the file cannot be read (ENOENT)',
+        'CI: not set, and named in the hooks',
+      ]);
+    });
+
     it.each([
       ['both ways', { ...ACCOUNT, GATEWAY_TOKENS_FILE: '/run/tokens' }, 'GATEWAY_TOKENS_FILE: set together'],
       [

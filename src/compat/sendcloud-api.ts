@@ -62,6 +62,9 @@ const LARGE = 1024 * 1024;
 /** Values in the JSON of `headers`: a name and a value each, far over the 50 that a message takes. */
 const MOST_HEADER_VALUES = 1000;
 
+/** SendCloud knows a `sendRequestId` for an hour. */
+const REQUEST_ID_MS = 60 * 60 * 1000;
+
 /** A failure with the code that SendCloud has for it. */
 interface Refused {
   readonly failed: Failure;
@@ -117,7 +120,10 @@ export function createSendCloudApi({
           {
             caller,
             message: { json: { ...order.message, to } },
-            key: order.key === null ? null : { key: order.key, index: order.to.length === 1 ? null : index },
+            key:
+              order.key === null
+                ? null
+                : { key: order.key, index: order.to.length === 1 ? null : index, keptMs: REQUEST_ID_MS },
             deferred: false,
             origin,
           },

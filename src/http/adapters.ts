@@ -52,7 +52,10 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<E
 function respond(c: Context, answer: AdapterResponse | Failure): Response {
   if (isFailure(answer)) return respondProblem(c, answer);
   const { status, headers, body } = answer;
-  for (const [name, value] of Object.entries(headers ?? {})) c.header(name, value);
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    const isOwn = name === 'Location' && value.startsWith('/');
+    c.header(name, isOwn ? c.get('prefix') + value : value);
+  }
   if (body === null) return c.body(null, status as 204);
   return typeof body === 'string' ? c.body(body, status as 200) : c.json(body, status as 200);
 }

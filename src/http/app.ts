@@ -17,7 +17,9 @@ import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
 import { discardUnread, readBody } from './body.ts';
 import { BodyMemory } from './body-memory.ts';
-import type { Env } from './context.ts';
+import type { Context, Env } from './context.ts';
+import { docsRoutes } from './docs.ts';
+import { errorPages } from './error-pages.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
 import { openapi } from './openapi.ts';
 import { outboxRoutes } from './outbox.ts';
@@ -39,6 +41,10 @@ export interface AppOptions extends MessagesOptions {
   /** Doors of other shapes. */
   readonly adapters: readonly Adapter[];
   readonly ready: () => Promise<Readiness>;
+  /** The path below which clients reach the gateway, as the runtime knows it; `''` where that is its root. */
+  readonly prefix: (c: Context) => string;
+  /** Where the files of the reference's user interface are: a URL below which `/docs` finds them. */
+  readonly referenceUi: string;
   readonly log: Log;
 }
 
@@ -49,6 +55,10 @@ export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
 
   app.use(requestId({ headerName: 'Request-Id' }));
+  app.use(async function findPrefix(c, next) {
+    c.set('prefix', options.prefix(c));
+    await next();
+  });
   app.use(timing());
   app.use(secureHeaders());
   if (options.corsOrigins.length > 0) {
@@ -81,7 +91,17 @@ export function createApp(options: AppOptions): Hono<Env> {
     const ready = Object.values(parts).every((problem) => problem === null);
     return c.json({ status: ready ? 'ready' : 'not ready', parts }, ready ? 200 : 503);
   });
-  app.get('/openapi.json', (c) => c.json(openapi(options)));
+  // Made once for a prefix: it takes some milliseconds, and anyone may ask.
+  let described = { prefix: '', json: '' };
+  app.get('/openapi.json', (c) => {
+    const prefix = c.get('prefix');
+    if (described.json === '' || described.prefix !== prefix) {
+      described = { prefix, json: JSON.stringify(openapi({ ...options, prefix })) };
+    }
+    return c.body(described.json, 200, { 'Content-Type': 'application/json' });
+  });
+  app.route('/docs/errors', errorPages());
+  app.route('/', docsRoutes(options));
 
   // Before our own doors: a hook stands below /v1 and has no caller of ours.
   for (const adapter of options.adapters) app.route(adapter.prefix, adapterRoutes(adapter, bodies));

@@ -8,6 +8,8 @@ import type { QuotaState } from '../quota.ts';
 export interface Env {
   Variables: {
     requestId: string;
+    /** The path that is the gateway's root for its clients: that of a stage or a proxy, without a last slash. */
+    prefix: string;
     caller: Caller;
     /** What was sent, decoded; unset where nothing was read. */
     body: Uint8Array;

@@ -13,7 +13,7 @@ import type { Send, Sent } from '../send.ts';
 import { parseTraceparent } from '../trace-context.ts';
 import type { Context, Env } from './context.ts';
 import { stateOf } from './outbox.ts';
-import { instanceOf, problemOf, respondProblem } from './problem.ts';
+import { occurrenceIn, problemOf, respondProblem } from './problem.ts';
 import { idempotencyKey, readJson, readMessage } from './request.ts';
 
 export interface MessagesOptions {
@@ -55,7 +55,7 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
       if (isFailure(result)) return respondProblem(c, result);
       if (!isQueued(result)) return c.json(result satisfies ReceiptBody);
       honoured();
-      c.header('Location', `${c.req.path}/${result.id}`);
+      c.header('Location', `${c.get('prefix')}${c.req.path}/${result.id}`);
       return c.json(stateOf(c, result), 202);
     })
     .post('/batch', async (c) => {
@@ -118,7 +118,7 @@ const isQueued = (result: Sent['result']): result is OutboxRecord => 'state' in 
 function batchItem(c: Context, { result }: Sent): BatchItem {
   if (isQueued(result)) return { status: 202, message: stateOf(c, result) };
   if (!isFailure(result)) return { status: 200, receipt: result };
-  const problem = problemOf(result, instanceOf(c));
+  const problem = problemOf(result, occurrenceIn(c));
   return { status: problem.status, problem };
 }
 

@@ -106,8 +106,12 @@ function problems(codes: readonly FailureCode[]) {
 }
 
 /** By the function that answers, so that an example cannot differ from an answer. */
-const exampleOf = (code: FailureCode) =>
-  problemOf(failure(code, `${FAILURES[code].title}.`), '/v1/messages#2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55');
+export const exampleOf = (code: FailureCode) =>
+  problemOf(failure(code, `${FAILURES[code].title}.`), {
+    prefix: '',
+    path: '/v1/messages',
+    requestId: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
+  });
 
 const json = (schema: object, example: unknown) => ({
   'application/json': { schema, examples: { example: { value: example } } },
@@ -132,6 +136,44 @@ const RECEIPT_EXAMPLE = {
   response: '250 #1426390015358_15_6484_8661.sc-10_10_127_51-inbound#Queued',
   warnings: [],
 };
+
+/** What a first request may look like; the first is shown. */
+const MESSAGE_EXAMPLES = {
+  picture: { summary: 'A label and an inline picture', value: EXAMPLE },
+  text: {
+    summary: 'Plain text to several people',
+    value: {
+      from: 'support@ifaxin.com',
+      to: ['ben@ifaxin.com', 'Ann <ann@example.com>'],
+      replyTo: 'orders@ifaxin.com',
+      subject: 'Your order',
+      text: 'Thank you.',
+    },
+  },
+  file: {
+    summary: 'A file',
+    value: {
+      from: 'support@ifaxin.com',
+      to: 'ben@ifaxin.com',
+      subject: 'Your invoice',
+      text: 'The invoice is attached.',
+      attachments: [{ filename: 'invoice.csv', contentType: 'text/csv', content: 'YW1vdW50CjQyCg==' }],
+    },
+  },
+  later: {
+    summary: 'At a time',
+    value: {
+      from: 'support@ifaxin.com',
+      to: 'ben@ifaxin.com',
+      subject: 'Good morning',
+      text: 'It is nine.',
+      sendAt: '2026-12-24T09:00:00+01:00',
+    },
+  },
+};
+
+const WHOLE_EXAMPLE =
+  'From: Support <support@ifaxin.com>\r\nTo: ben@ifaxin.com\r\nSubject: Your order\r\n\r\nThank you.\r\n';
 
 const QUEUED_EXAMPLE = {
   id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
@@ -189,7 +231,7 @@ const ENVELOPE_PARAMETERS = [
 const integer = { type: 'integer' };
 
 /** The API description of this deployment. */
-export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
+export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; prefix: string }) {
   const health = { type: 'object', properties: { status: string }, required: ['status'] };
   return {
     openapi: '3.1.1',
@@ -197,13 +239,19 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
       title: 'Postern',
       version: '1',
       summary: 'An HTTP-to-SMTP gateway for SendCloud.',
-      description: `JSON in, one SMTP transaction out, one shared quota. A body has at most ${maxMessageBytes} bytes.`,
+      description: [
+        `JSON in, one SMTP transaction out, one shared quota. A body has at most ${maxMessageBytes} bytes.`,
+        'What each failure means, and whether to send again: [errors](docs/errors). For language models: [llms.txt](llms.txt).',
+        "Resend's API is at `/resend`, SendCloud's API v2 at `/apiv2/mail/send`, as their own documents describe them.",
+      ].join('\n\n'),
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
+    // Relative to where this document is read (OpenAPI 3.1 section 4.8.5): no host is made up.
+    servers: [{ url: prefix || '/' }],
     security: [{ bearer: [] }, { basic: [] }],
     tags: [
-      { name: 'messages', description: 'Send.' },
+      { name: 'messages', description: 'Send one, or many.' },
+      { name: 'outbox', description: 'Messages that are sent later: their state, and how to cancel them.' },
       { name: 'hooks', description: 'Webhooks and forms.' },
       { name: 'quota', description: 'The calls that an api_user has left.' },
       { name: 'service', description: 'The gateway itself.' },
@@ -220,13 +268,14 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
           requestBody: {
             required: true,
             content: {
-              ...json(ref('schemas', 'Message'), EXAMPLE),
+              'application/json': { schema: ref('schemas', 'Message'), examples: MESSAGE_EXAMPLES },
               'message/rfc822': {
                 schema: {
                   type: 'string',
                   format: 'binary',
                   description: 'A whole message: it goes out as it is, without Bcc.',
                 },
+                example: WHOLE_EXAMPLE,
               },
             },
           },
@@ -252,7 +301,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         get: {
           operationId: 'listMessages',
           tags: ['outbox'],
-          summary: "The caller's queued messages, newest first",
+          summary: "List the caller's queued messages, newest first",
           parameters: [
             { name: 'state', in: 'query', schema: { type: 'string', enum: [...OUTBOX_STATES] } },
             {
@@ -277,7 +326,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         get: {
           operationId: 'readMessage',
           tags: ['outbox'],
-          summary: 'The state of a queued message',
+          summary: 'Read the state of a queued message',
           responses: {
             200: {
               description: 'The state.',
@@ -337,15 +386,18 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         post: {
           operationId: 'deliverToHook',
           tags: ['hooks'],
-          summary: 'A webhook or a form, by the rules of its hook',
+          summary: 'Deliver a webhook or a form, by the rules of its hook',
           description:
             'The body is what the service or the form sends; its signature or secret is checked by the hook. A browser that asks for HTML gets a page, or is led to one.',
           security: [],
           parameters: [{ name: 'name', in: 'path', required: true, schema: string }],
           requestBody: {
             content: {
-              'application/json': { schema: {} },
-              'application/x-www-form-urlencoded': { schema: { type: 'object' } },
+              'application/json': { schema: {}, example: { title: 'Deployed', version: '1.4.2', by: 'Ann' } },
+              'application/x-www-form-urlencoded': {
+                schema: { type: 'object' },
+                example: { email: 'ann@example.com', message: 'Do you ship to Norway?' },
+              },
               'multipart/form-data': { schema: { type: 'object' } },
             },
           },
@@ -374,7 +426,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         get: {
           operationId: 'readQuota',
           tags: ['quota'],
-          summary: 'What is left of the window; draws nothing',
+          summary: 'Read what is left of the window; draws nothing',
           responses: {
             200: {
               description: 'The window.',
@@ -405,7 +457,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         get: {
           operationId: 'alive',
           tags: ['service'],
-          summary: 'Alive',
+          summary: 'Liveness: the process answers',
           security: [],
           responses: {
             200: { description: 'Alive.', content: json(health, { status: 'ok' }) },
@@ -417,7 +469,7 @@ export function openapi({ maxMessageBytes }: { maxMessageBytes: number }) {
         get: {
           operationId: 'ready',
           tags: ['service'],
-          summary: "Upstream's greeting and Redis reachable",
+          summary: 'Readiness: upstream greets and accepts the credentials, the stores answer',
           security: [],
           responses: {
             200: {

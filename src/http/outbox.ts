@@ -8,7 +8,7 @@ import type { QueuedBody, QueuedListBody } from '../responses.ts';
 import { receiptOf } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 import type { Context, Env } from './context.ts';
-import { instanceOf, problemOf, respondProblem } from './problem.ts';
+import { occurrenceIn, problemOf, respondProblem } from './problem.ts';
 
 const MOST_LISTED = 100;
 const DEFAULT_LISTED = 20;
@@ -78,7 +78,7 @@ export function stateOf(c: Context, record: OutboxRecord): QueuedBody {
     attempts: record.attempts.map((attempt) => ({ ...attempt, at: timestamp(attempt.at) })),
     nextAttemptAt: record.nextAttemptAt === null ? null : timestamp(record.nextAttemptAt),
     ...(outcome?.delivery === 'accepted' && { receipt: receiptOf(outcome, record) }),
-    ...(outcome && outcome.delivery !== 'accepted' && { problem: problemOf(outcome, instanceOf(c)) }),
+    ...(outcome && outcome.delivery !== 'accepted' && { problem: problemOf(outcome, occurrenceIn(c)) }),
   };
 }
 

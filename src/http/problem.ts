@@ -6,15 +6,31 @@ import type { Context } from './context.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** The problem document's members; `instance` names this occurrence by path and request id. */
-export function problemOf(failed: Failure, instance: string): Problem {
+/** Where a problem occurred: `prefix` is the path that is the gateway's root for its clients, `''` as a rule. */
+export interface Occurrence {
+  readonly prefix: string;
+  readonly path: string;
+  readonly requestId: string;
+}
+
+export const occurrenceIn = (c: Context): Occurrence => ({
+  prefix: c.get('prefix'),
+  path: c.req.path,
+  requestId: c.get('requestId'),
+});
+
+/**
+ * The problem document's members. `type` and `instance` are absolute paths: what a client reaches the gateway by, its
+ * own URL of the request, makes them whole (RFC 9457 section 3.1.1), and no host is made up.
+ */
+export function problemOf(failed: Failure, { prefix, path, requestId }: Occurrence): Problem {
   const { status, title, retryable } = kindOf(failed.code);
   return {
-    type: `urn:postern:problem:${failed.code}`,
+    type: `${prefix}/docs/errors/${failed.code}`,
     title,
     status,
     detail: failed.detail,
-    instance,
+    instance: `${prefix}${path}#${requestId}`,
     code: failed.code,
     delivery: failed.delivery,
     retryable,
@@ -23,8 +39,6 @@ export function problemOf(failed: Failure, instance: string): Problem {
     ...(failed.errors && { errors: failed.errors }),
   };
 }
-
-export const instanceOf = (c: Context): string => `${c.req.path}#${c.get('requestId')}`;
 
 /** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
 const CHALLENGE = 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"';
@@ -39,6 +53,6 @@ export function respondProblem(c: Context, failed: Failure): Response {
   if (failed.code === 'bad-signature') c.header('WWW-Authenticate', 'Signature realm="postern"');
   const refuse = c.get('refuse');
   if (refuse) return refuse(failed);
-  const problem = problemOf(failed, instanceOf(c));
+  const problem = problemOf(failed, occurrenceIn(c));
   return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
 }

@@ -11,12 +11,12 @@ export type CanonicalBase64 = { readonly base64: string } | { readonly problem: 
  * padding amid the text, bits behind the last byte.
  */
 export function canonicalBase64(text: string): CanonicalBase64 {
-  if (isCanonical(text)) return { base64: text };
+  if (isCanonicalBase64(text)) return { base64: text };
   const standard = standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
   if ('problem' in standard) return standard;
   const { base64 } = standard;
   const padded = base64.endsWith('=') ? base64 : base64.padEnd(Math.ceil(base64.length / 4) * 4, '=');
-  if (isCanonical(padded)) return { base64: padded };
+  if (isCanonicalBase64(padded)) return { base64: padded };
   return {
     problem: /=[^=]/.test(base64)
       ? 'Encode the bytes in one go: the base64 text has padding before its end.'
@@ -91,7 +91,7 @@ const scratch = Buffer.alloc((CHUNK / 4) * 3);
  * makes as many bytes as its length says; apart from what the decoder also knows, and what it takes for another
  * character.
  */
-function isCanonical(text: string): boolean {
+export function isCanonicalBase64(text: string): boolean {
   if (text.length % 4 !== 0 || text.includes('-') || text.includes('_')) return false;
   if (Buffer.byteLength(text) !== text.length) return false;
   let bytes = 0;

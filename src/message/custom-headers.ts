@@ -26,10 +26,11 @@ export function resolveHeaders(headers: HeadersInput, errors: FieldErrors): Head
   let characters = 0;
   for (const [name, input] of Object.entries(headers)) {
     if (input === null || input === undefined) continue;
-    const at = `/headers${token(name)}`;
+    // A long name would take its time to be written as a pointer, and stands in none.
+    const at = name.length > MAX_KEY ? '/headers' : `/headers${token(name)}`;
     const nameProblem = headerNameProblem(name);
     if (nameProblem !== null) {
-      errors.add(name.length > MAX_KEY ? '/headers' : at, nameProblem);
+      errors.add(at, nameProblem);
       continue;
     }
     const lower = name.toLowerCase();

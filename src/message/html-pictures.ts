@@ -44,6 +44,9 @@ export interface ScannedHtml {
 /** Distinct references, pictures, problems and warnings that one message can have; more end the search. */
 const MOST = 200;
 
+/** Places where pictures stand, however often each: far more than a mail has, and each takes some time. */
+export const MOST_PLACES = 10_000;
+
 /**
  * Finds the references of the HTML, and takes the data-URI pictures out.
  *
@@ -116,6 +119,7 @@ class Scan {
   readonly #domain: string;
   readonly #references = new Set<string>();
   readonly #mentions = new Set<string>();
+  #referred = 0;
   readonly #embedded = new Map<string, EmbeddedPicture>();
   readonly #problems: string[] = [];
   readonly #warnings: string[] = [];
@@ -207,7 +211,8 @@ class Scan {
     const cid = cidOf(url);
     if (cid !== null) {
       this.#references.add(cid);
-      this.#isFull ||= this.#references.size > MOST;
+      this.#referred += 1;
+      this.#isFull ||= this.#references.size > MOST || this.#referred > MOST_PLACES;
       return;
     }
     const type = dataUriType(url);
@@ -244,6 +249,7 @@ class Scan {
       return;
     }
     this.#replacements.push({ start, end, text: `cid:${picture.cid}${picture.fragment}` });
+    this.#isFull ||= this.#replacements.length > MOST_PLACES;
     if (!picture.isNew) return;
     const warning = pictureWarning(picture.contentType);
     if (warning !== null) this.#warn(`${name}: ${warning}`);

@@ -16,7 +16,7 @@ import { type HeadersInput, resolveHeaders } from './custom-headers.ts';
 import { dataUriType, readDataUri } from './data-uri.ts';
 import { addIssue, FieldErrors, NOT_A_LIST } from './field-errors.ts';
 import { encodedTextProblem } from './header.ts';
-import { type ScannedHtml, scanHtml } from './html-pictures.ts';
+import { MOST_PLACES, type ScannedHtml, scanHtml } from './html-pictures.ts';
 import { type Mailbox, type MailboxInput, parseMailbox } from './mailbox.ts';
 import { essenceOf, formatMediaType, type MediaType, parseMediaType } from './media-type.ts';
 import type { Attachment, Calendar, InlineImage, Message } from './message.ts';
@@ -378,7 +378,7 @@ function checkReferred(
   });
 }
 
-const TOO_MANY_PICTURES = `Use at most ${MAX_PARTS} inline images, those in data URIs included.`;
+const TOO_MANY_PICTURES = `Use at most ${MAX_PARTS} inline images, those in data URIs included, at ${MOST_PLACES} places in all.`;
 
 /** Holds the HTML's `cid:` references against the inline images, and the attachments with a Content-ID. */
 function crossCheck(

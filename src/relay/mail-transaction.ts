@@ -30,6 +30,9 @@ interface Recipient {
 /** How long the rest of an envelope's replies may take where the first one is doubtful. */
 const DOUBT_MS = 1000;
 
+/** How long MAIL may go unanswered on a session that has been used: it may be dead, and a new one is tried. */
+const DEAF_MS = 3000;
+
 export class MailTransaction {
   readonly #session: Session;
   readonly #extensions: Extensions;
@@ -54,7 +57,9 @@ export class MailTransaction {
     if (this.#pipelined) this.#session.command(mail, ...recipients.map(({ command }) => command), 'DATA');
 
     const refused =
-      (await this.#sender(mail)) ?? (await this.#recipients(recipients)) ?? (await this.#invitation());
+      (await this.#sender(mail, recipients[0]?.command ?? 'DATA')) ??
+      (await this.#recipients(recipients)) ??
+      (await this.#invitation());
     if (refused) return refused;
     const last = await this.#body(message);
     return isFailure(last) ? last : this.#dot(last);
@@ -72,29 +77,31 @@ export class MailTransaction {
     return this.#session.reply();
   }
 
-  async #sender(command: string): Promise<Failure | null> {
-    const reply = await this.#ask(command);
+  /** @param next - what follows it */
+  async #sender(command: string, next: string): Promise<Failure | null> {
+    const reply = this.#reused
+      ? await this.#session.within(AbortSignal.timeout(DEAF_MS), () => this.#ask(command))
+      : await this.#ask(command);
     if (reply === null) return this.#lostBeforeMail();
     if (isPositive(reply)) return null;
     if (!isNegative(reply)) return this.#outOfStep();
-    if (this.#reused && (await this.#isDoubtful(reply))) return this.#outOfStep();
+    if (this.#reused && (await this.#isDoubtful(reply, next))) return this.#outOfStep();
     return this.#refusedAt('mail', reply);
   }
 
-  /** Nothing is sent and nothing refused, so another connection may be tried. Not after a deadline. */
+  /** Nothing is sent and nothing refused, so another connection may be tried. Not where a new one is silent. */
   #lostBeforeMail(): Failure {
-    return notSent(this.#ending, this.#ending.why === 'silent' ? {} : { again: true });
+    return notSent(this.#ending, this.#ending.why === 'silent' && !this.#reused ? {} : { again: true });
   }
 
   /**
    * A refusal of MAIL may be about this old connection, or a stray one of the transaction before: where MAIL is
    * refused, so are RCPT and DATA.
    */
-  async #isDoubtful(reply: Reply): Promise<boolean> {
+  async #isDoubtful(reply: Reply, next: string): Promise<boolean> {
     if (reply.code === 421) return true;
-    if (!this.#pipelined) return false;
-    const next = await this.#session.within(AbortSignal.timeout(DOUBT_MS), () => this.#session.reply());
-    return next !== null && !isNegative(next);
+    const behind = await this.#session.within(AbortSignal.timeout(DOUBT_MS), () => this.#ask(next));
+    return behind !== null && !isNegative(behind);
   }
 
   async #recipients(recipients: readonly Recipient[]): Promise<Failure | null> {
@@ -176,9 +183,16 @@ export class MailTransaction {
     const reply = await session.reply();
     if (reply === null) return outcomeUnknown(this.#ending, this.#refusals());
     if (reply.code === 250) return this.#acceptance(reply);
-    if (isNegative(reply)) return this.#refusedAt('dot', reply);
+    if (isNegative(reply) && !(await this.#isContradicted())) return this.#refusedAt('dot', reply);
     session.close();
     return outcomeUnknown(null, this.#refusals());
+  }
+
+  /** Behind a refusal comes an acceptance: one of them was said before the dot, and which one is not known. */
+  async #isContradicted(): Promise<boolean> {
+    await nextTurn();
+    const unasked = this.#session.ending?.unasked;
+    return unasked !== undefined && isPositive(unasked);
   }
 
   #acceptance(reply: Reply): Accepted {

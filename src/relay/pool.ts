@@ -3,7 +3,7 @@
 import type { Login } from '../account.ts';
 import { firstOf } from '../deadline.ts';
 import { type Failure, isFailure } from '../outcome.ts';
-import { formatLoginName } from '../sendcloud.ts';
+import { canonicalApiUser, formatLoginName } from '../sendcloud.ts';
 import type { Asked, Lease, Relay } from '../transaction.ts';
 import { type Connection, greet, logIn, openSecured, type Upstream } from './connection.ts';
 import { OPENING_MS, Ports } from './ports.ts';
@@ -19,15 +19,32 @@ export interface PoolOptions {
   readonly idleMs: number;
 }
 
-/** All connections together, whatever the number of logins; the least recently used idle one makes room. */
+/**
+ * The connections are shared out by api_user. Each may have as many as one of its logins may, whatever the others do.
+ * Beyond that it takes of the common ones, as long as it has fewer of them than are left: one alone gets half of them,
+ * and whoever comes next still finds some. An idle connection counts, but makes way: of the same api_user where its
+ * share is spent, of any where all are open. A login that upstream has not accepted yet is counted for no api_user, as
+ * anyone may name one: those have connections of their own, under the same rule.
+ */
 const MOST_OPEN = 200;
+const COMMON = 100;
+const MOST_UNPROVEN = 50;
+
+/** Logins remembered as accepted by upstream; the oldest give way. */
+const MOST_ACCEPTED = 1000;
+
+const mayHaveMore = (own: number, left: number): boolean => own < left;
 
 export class Pool implements Relay {
   readonly #upstream: Upstream;
   readonly #ports: Ports;
   readonly #rules: SlotRules;
-  /** By login, least recently used first. */
+  /** By login and key, least recently used first. */
   readonly #slots = new Map<string, Slot>();
+  /** api_users and keys that upstream accepted. */
+  readonly #accepted = new Set<string>();
+  /** Logins under way that upstream has not accepted before, by api_user. */
+  readonly #unproven = new Map<string, number>();
   #logins = 0;
   #isClosing = false;
   #sweeper: ReturnType<typeof setTimeout> | null = null;
@@ -38,7 +55,7 @@ export class Pool implements Relay {
     this.#rules = {
       connections,
       idleMs,
-      makeRoom: () => this.#makeRoom(),
+      makeRoom: (apiUser) => this.#makeRoom(apiUser),
       onIdle: () => this.#sweepLater(),
       isClosing: () => this.#isClosing,
     };
@@ -52,6 +69,19 @@ export class Pool implements Relay {
     return isFailure(connection) ? connection : this.#leaseOf(slot, connection);
   }
 
+  async prove(login: Login, signal: AbortSignal): Promise<Failure | null> {
+    if (this.#accepted.has(credentialsOf(login))) {
+      const lease = await this.lease(login, { helo: null, fresh: true }, signal);
+      if (isFailure(lease)) return lease;
+      lease.release();
+      return null;
+    }
+    const connection = await this.#proven(login, signal);
+    if (isFailure(connection)) return connection;
+    this.#slotOf(login).adopt(connection);
+    return null;
+  }
+
   /** Connects and reads upstream's greeting; null when it is 220. */
   async greeting(signal: AbortSignal): Promise<Failure | null> {
     const greeted = await this.#ports.open((port, limited) => greet(this.#upstream, port, limited), signal);
@@ -63,9 +93,9 @@ export class Pool implements Relay {
   /** What there is now, and the logins that upstream accepted so far. */
   stats(): { open: number; idle: number; waiting: number; logins: number } {
     const slots = [...this.#slots.values()];
-    const sum = (of: (slot: Slot) => number) => slots.reduce((total, slot) => total + of(slot), 0);
+    const sum = (of: (slot: Slot) => number) => sumOf(slots.map(of));
     return {
-      open: sum(({ size }) => size),
+      open: sum(({ size }) => size) + sumOf(this.#unproven.values()),
       idle: sum(({ idle }) => idle),
       waiting: sum(({ waiting }) => waiting),
       logins: this.#logins,
@@ -80,15 +110,30 @@ export class Pool implements Relay {
 
   #slotOf(login: Login): Slot {
     const key = JSON.stringify([formatLoginName(login), login.apiKey]);
-    const slot = this.#slots.get(key) ?? this.#newSlot();
+    const slot = this.#slots.get(key) ?? this.#newSlot(login);
     this.#slots.delete(key);
     this.#slots.set(key, slot);
     return slot;
   }
 
-  #newSlot(): Slot {
+  #newSlot({ apiUser }: Login): Slot {
     for (const [key, slot] of this.#slots) if (slot.size === 0) this.#slots.delete(key);
-    return new Slot(this.#rules);
+    return new Slot(canonicalApiUser(apiUser), this.#rules);
+  }
+
+  async #proven(login: Login, signal: AbortSignal): Promise<Connection | Failure> {
+    const apiUser = canonicalApiUser(login.apiUser);
+    const own = this.#unproven.get(apiUser) ?? 0;
+    const left = MOST_UNPROVEN - sumOf(this.#unproven.values());
+    if (!mayHaveMore(own, left)) return overloaded('Too many logins are being proven at the same time.');
+    this.#unproven.set(apiUser, own + 1);
+    try {
+      return await this.#loggedIn(login, null, signal);
+    } finally {
+      const others = (this.#unproven.get(apiUser) ?? 1) - 1;
+      if (others > 0) this.#unproven.set(apiUser, others);
+      else this.#unproven.delete(apiUser);
+    }
   }
 
   async #open(
@@ -113,9 +158,22 @@ export class Pool implements Relay {
     );
     if (isFailure(secured)) return secured;
     const connection = await logIn(secured, login, firstOf(signal, AbortSignal.timeout(OPENING_MS)));
-    if (!isFailure(connection)) this.#logins++;
-    else if (connection.again) this.#ports.failed(secured.port);
+    this.#learn(login, connection);
+    if (isFailure(connection) && connection.again) this.#ports.failed(secured.port);
     return connection;
+  }
+
+  #learn(login: Login, result: Connection | Failure): void {
+    const credentials = credentialsOf(login);
+    if (!isFailure(result)) {
+      this.#logins++;
+      this.#accepted.delete(credentials);
+      this.#accepted.add(credentials);
+      const [oldest] = this.#accepted;
+      if (this.#accepted.size > MOST_ACCEPTED && oldest !== undefined) this.#accepted.delete(oldest);
+    } else if (result.code === 'upstream-credentials') {
+      this.#accepted.delete(credentials);
+    }
   }
 
   #leaseOf(slot: Slot, connection: Connection): Lease {
@@ -138,10 +196,19 @@ export class Pool implements Relay {
     };
   }
 
-  #makeRoom(): Failure | null {
+  #makeRoom(apiUser: string): Failure | null {
     const slots = [...this.#slots.values()];
-    const open = slots.reduce((sum, slot) => sum + slot.size, 0);
-    if (open < MOST_OPEN || slots.some((slot) => slot.retireOldest())) return null;
+    /** By api_user. */
+    const open = new Map<string, number>();
+    for (const slot of slots) open.set(slot.apiUser, (open.get(slot.apiUser) ?? 0) + slot.size);
+    const beyond = (count: number) => Math.max(0, count - this.#rules.connections);
+    const own = open.get(apiUser) ?? 0;
+    const left = COMMON - sumOf([...open.values()].map(beyond));
+    if (own >= this.#rules.connections && !mayHaveMore(beyond(own), left)) {
+      const isIdle = slots.some((slot) => slot.apiUser === apiUser && slot.retireOldest());
+      return isIdle ? null : overloaded('All connections of this api_user are in use.');
+    }
+    if (sumOf(open.values()) < MOST_OPEN || slots.some((slot) => slot.retireOldest())) return null;
     return overloaded(`All ${MOST_OPEN} connections are in use.`);
   }
 
@@ -156,3 +223,8 @@ export class Pool implements Relay {
     if (typeof this.#sweeper === 'object') this.#sweeper?.unref?.();
   }
 }
+
+const credentialsOf = ({ apiUser, apiKey }: Login): string =>
+  JSON.stringify([canonicalApiUser(apiUser), apiKey]);
+
+const sumOf = (numbers: Iterable<number>): number => Array.from(numbers).reduce((sum, one) => sum + one, 0);

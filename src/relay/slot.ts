@@ -9,8 +9,8 @@ export interface SlotRules {
   readonly connections: number;
   /** An idle connection older than this is closed, in milliseconds; a frozen container's are dead unseen. */
   readonly idleMs: number;
-  /** Makes room for one more connection among all logins; null, or why there is none. */
-  readonly makeRoom: () => Failure | null;
+  /** Makes room for one more connection of this api_user; null, or why there is none. */
+  readonly makeRoom: (apiUser: string) => Failure | null;
   /** A connection has become idle. */
   readonly onIdle: () => void;
   /** Nothing that is given back is kept any more. */
@@ -30,6 +30,7 @@ const MOST_AGE_MS = 5 * 60 * 1000;
 const RESET_MS = 2000;
 
 export class Slot {
+  readonly apiUser: string;
   readonly #rules: SlotRules;
   /** Most recently used last. By the wall clock: in a frozen container the monotonic one may have stood still. */
   #idle: { readonly connection: Connection; readonly since: number }[] = [];
@@ -39,7 +40,8 @@ export class Slot {
   #cleaning = 0;
   readonly #waiting: ((turn: Turn) => void)[] = [];
 
-  constructor(rules: SlotRules) {
+  constructor(apiUser: string, rules: SlotRules) {
+    this.apiUser = apiUser;
     this.#rules = rules;
   }
 
@@ -61,22 +63,23 @@ export class Slot {
   async take(fresh: boolean, signal: AbortSignal): Promise<Turn | Failure> {
     const warm = fresh ? null : this.#warm();
     if (warm) return warm;
-    const { connections, makeRoom } = this.#rules;
+    const { connections } = this.#rules;
     if (this.#open < connections) {
-      const full = makeRoom();
+      const full = this.#makeRoom();
       if (!full) this.#open++;
-      return full ?? 'open';
+      // One of its own will be free again.
+      if (!full || this.#open === 0) return full ?? 'open';
     }
     if (this.#waiting.length >= MOST_WAITING) {
       return overloaded(
-        `${MOST_WAITING} messages wait for one of the ${connections} connections of this login.`,
+        `${MOST_WAITING} messages wait for one of the ${this.#open} connections of this login.`,
       );
     }
     // An idle one makes way, and wakes this waiter when it has gone.
     if (fresh) this.retireOldest();
     const turn = await this.#wait(signal);
     if (turn === null) {
-      const detail = `The deadline passed while all ${connections} connections of this login were busy.`;
+      const detail = `The deadline passed while all ${this.#open} connections of this login were busy.`;
       return failure('upstream-timeout', detail);
     }
     // Its place is taken over, by a connection that logs in now.
@@ -84,10 +87,19 @@ export class Slot {
     return fresh ? 'open' : turn;
   }
 
+  /** Takes over a connection that was opened elsewhere, or closes it where there is no room. */
+  adopt(connection: Connection): void {
+    if (this.#open >= this.#rules.connections || this.#makeRoom()) return void connection.quit();
+    this.#open++;
+    this.giveBack(connection);
+  }
+
   /** A connection is free again, with or without a transaction behind it. */
   giveBack(connection: Connection): void {
-    if (connection.needsReset && connection.alive) void this.#cleanUp(connection);
-    else this.#keep(connection, Date.now());
+    if (!connection.needsReset || !connection.alive) this.#keep(connection, Date.now());
+    // The next message opens one beside it.
+    else if (this.#waiting.length > 0 && this.#makeRoom()) this.#drop(connection);
+    else void this.#cleanUp(connection);
   }
 
   /** A place is free: the next waiter opens a connection of its own. */
@@ -115,6 +127,10 @@ export class Slot {
   /** Says QUIT on every idle connection. */
   async retireAll(): Promise<void> {
     await Promise.all(this.#idle.splice(0).map(({ connection }) => this.#retire(connection)));
+  }
+
+  #makeRoom(): Failure | null {
+    return this.#rules.makeRoom(this.apiUser);
   }
 
   #warm(): Connection | null {

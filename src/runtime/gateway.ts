@@ -26,13 +26,16 @@ export interface Edges {
   readonly idempotency: Idempotency;
   /** Reads upstream's greeting; null when it is well. */
   readonly greeting: (signal: AbortSignal) => Promise<Failure | null>;
-  /** What stands against the stores. */
   /** Null where queued messages are not kept; `wake` has a worker look for what is due. */
   readonly outbox: { readonly outbox: OutboxDoor; readonly wake: (apiUser: string) => void } | null;
   readonly ready: () => Promise<Readiness>;
   /** Sees every message's event beside the log. */
   readonly observe?: Emit;
   readonly clientAddress: (c: Context) => string;
+  /** The path below which clients reach the gateway: of a stage, or of a proxy. */
+  readonly prefix: (c: Context) => string;
+  /** Where the files of the reference's user interface are. */
+  readonly referenceUi: string;
   /** How long a request may take, in milliseconds: DEADLINE_MS, or less where the runtime leaves less. */
   readonly deadlineMs: (c: Context) => number;
   readonly log: Log;

@@ -2,9 +2,11 @@
 
 import type { Hono } from 'hono';
 import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
+import hooks from '../../hooks.json' with { type: 'json' };
 import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Context } from '../http/context.ts';
+import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog, type Log } from '../log.ts';
 import type { Outbox } from '../outbox.ts';
 import { Pool } from '../relay/pool.ts';
@@ -15,7 +17,7 @@ import { createStores } from './stores.ts';
 import { unconfigured } from './unconfigured.ts';
 
 /** One connection: a container has one invocation at a time. */
-const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on' };
+const DEFAULTS = { connections: 1, ports: '587,2525,25', outbox: 'on', hooks };
 
 /**
  * A container is frozen between invocations, and a connection that sleeps with it dies unseen. One that was
@@ -36,7 +38,7 @@ export function createHandler(environment: Environment): Handler {
   let answer: Promise<Handler> | null = null;
   return async (event, context) => {
     answer ??= open(environment);
-    return (await answer)(event, context);
+    return (await answer)(belowStage(event), context);
   };
 }
 
@@ -44,7 +46,7 @@ async function open(environment: Environment): Promise<Handler> {
   try {
     return await openGateway(environment);
   } catch (error) {
-    if (error instanceof ConfigError) return handle(unconfigured(error, writeLog));
+    if (error instanceof ConfigError) return handle(unconfigured(error, writeLog) as unknown as Hono);
     throw error;
   }
 }
@@ -64,6 +66,8 @@ async function openGateway(environment: Environment): Promise<Handler> {
     deliverer: createDeliverer({ relay: pool, quota: stores.quota }),
     log,
     greeting: (signal) => pool.greeting(signal),
+    prefix: prefixOf,
+    referenceUi: UI_ON_CDN,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     // SQS wakes the function that sends: `lambda-outbox.ts`.
     outbox: outbox && { outbox, wake: () => {} },
@@ -87,6 +91,26 @@ function openOutbox({ outbox }: Config, log: Log): Outbox | null {
 /** What the adapter binds of the invocation. */
 const lambdaContext = (c: Context): LambdaContext =>
   (c.env as { lambdaContext: LambdaContext }).lambdaContext;
+
+/** The event as if the API's stage were the root: an HTTP API has the stage in front of its paths, a REST API has not. */
+function belowStage(event: LambdaEvent): LambdaEvent {
+  if (!('rawPath' in event)) return event;
+  const { apiId, domainPrefix, stage } = event.requestContext;
+  // Below a domain of one's own the path has no stage.
+  const isBelow = domainPrefix === apiId && event.rawPath.startsWith(`/${stage}/`);
+  return isBelow ? { ...event, rawPath: event.rawPath.slice(stage.length + 1) } : event;
+}
+
+/** What clients have in front of the path: all that they asked for, less the path. */
+function prefixOf(c: Context): string {
+  const { event } = c.env as { event: LambdaEvent };
+  const { path: asked } = 'rawPath' in event ? event.requestContext.http : (event.requestContext as Asked);
+  const path = 'rawPath' in event ? event.rawPath : event.path;
+  return asked?.endsWith(path) ? asked.slice(0, -path.length) : '';
+}
+
+/** A REST API's; a load balancer names none. */
+type Asked = { readonly path?: string };
 
 /** Past the console, to which Lambda would add a level of its own. */
 function writeLog(line: string): void {

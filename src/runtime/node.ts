@@ -2,11 +2,11 @@
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
+import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
-import { clientAddress } from '../client-address.ts';
+import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
@@ -18,11 +18,15 @@ import { Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
+import { shareOfDescriptors } from './descriptors.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
+import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
+import { referenceFiles } from './reference-files.ts';
+import { SANDBOX_HOOKS, surroundingsOf } from './sandbox-console.ts';
 import { createStores } from './stores.ts';
 
 /** A running gateway. */
@@ -58,6 +62,10 @@ const IDLE_MS = 60_000;
 /** A client's idle connection is kept for longer than load balancers keep theirs, which is 60 s as a rule. */
 const KEEP_ALIVE_MS = 75_000;
 
+/** Most sockets of each door, where the process may have as many. */
+const MOST_HTTP_SOCKETS = 2000;
+const MOST_SMTP_SOCKETS = 540;
+
 /** How often requests that take too long to arrive are looked for; Node's own 30 s would be longer than they may. */
 const LATE_REQUESTS_MS = 500;
 
@@ -83,7 +91,8 @@ export async function start(
   const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
   const stores = createStores(config, log);
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
-  const quota = metrics?.counted(stores.quota) ?? stores.quota;
+  const drawn = metrics?.counted(stores.quota) ?? stores.quota;
+  const quota = sandbox?.counted(drawn, config.quota.limit) ?? drawn;
   const deliverer = createDeliverer({ relay: pool, quota });
   const outbox =
     config.outbox &&
@@ -99,14 +108,23 @@ export async function start(
     quota,
     deliverer,
     log,
-    ...(metrics && { observe: metrics.observe }),
+    observe(event) {
+      metrics?.observe(event);
+      sandbox?.observe(event);
+    },
     greeting: (signal) => pool.greeting(signal),
     clientAddress: (c) => addressOf(c, config),
+    prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
+    referenceUi: 'docs/',
     deadlineMs: () => config.deadlineMs,
   });
   const { app } = gateway;
-  if (sandbox) app.route('/sandbox', sandbox.routes);
+  app.route('/docs', referenceFiles());
+  if (sandbox) {
+    app.route('/sandbox', sandbox.routes);
+    app.route('/', sandbox.console(await surroundingsOf(config, { quota, outbox, token: SANDBOX_TOKEN })));
+  }
   const stopWatching = metrics && watchProcess(metrics.registry);
   if (metrics && config.metricsToken !== null) {
     metrics.watchQuota(stores.quota);
@@ -118,7 +136,16 @@ export async function start(
   const host = config.host ?? undefined;
   // What never leaves this machine needs no TLS, and a client that cannot check the certificate gets in.
   const clearAuth = sandbox !== null;
-  const smtpDoor = certificate && createSmtpDoor({ ...gateway, ...config, certificate, clearAuth, log });
+  const smtpDoor =
+    certificate &&
+    createSmtpDoor({
+      ...gateway,
+      ...config,
+      certificate,
+      clearAuth,
+      sockets: shareOfDescriptors(MOST_SMTP_SOCKETS),
+      log,
+    });
   const { port: plainPort, tlsPort } = config.smtpDoor ?? { port: null, tlsPort: null };
   const smtpPort =
     smtpDoor && plainPort !== null
@@ -128,15 +155,21 @@ export async function start(
     smtpDoor && tlsPort !== null
       ? await listen('SMTPS_DOOR_PORT', tlsPort, (wanted) => smtpDoor.listenTls(wanted, host))
       : null;
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: {
-      // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
-      requestTimeout: config.deadlineMs,
-      connectionsCheckingInterval: LATE_REQUESTS_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+  const serverOptions: ServerOptions = {
+    // For a request to arrive, header and body: 408 then (RFC 9110 section 15.5.9).
+    requestTimeout: config.deadlineMs,
+    connectionsCheckingInterval: LATE_REQUESTS_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const server = createBoundedServer(
+    {
+      most: shareOfDescriptors(MOST_HTTP_SOCKETS),
+      trustedProxies: config.trustedProxies,
+      readingMs: config.deadlineMs,
     },
-  }) as Server;
+    serverOptions,
+    getRequestListener(app.fetch),
+  );
   const port = await listen('PORT', config.port, async (wanted) => {
     await once(server.listen(wanted, host), 'listening');
     return (server.address() as AddressInfo).port;
@@ -164,6 +197,7 @@ export async function start(
     },
     async close() {
       log.info('closing');
+      sandbox?.hangUp();
       await Promise.all([closeServer(server, config.deadlineMs), smtpDoor?.close(), outbox?.stop()]);
       await outbox?.close();
       await pool.close();
@@ -184,7 +218,7 @@ async function openSandbox(environment: Environment): Promise<Sandbox> {
   }
   // Loaded here alone: no deployment has it, nor what it needs.
   const { startSandbox } = await import('../sandbox/sandbox.ts');
-  return startSandbox();
+  return startSandbox({ host: environment.HOST || null });
 }
 
 const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => ({
@@ -200,6 +234,7 @@ const settingsOf = (sandbox: Sandbox, environment: Environment): Environment => 
   HOST: environment.HOST || SANDBOX_HOST,
   SMTP_DOOR_PORT: environment.SMTP_DOOR_PORT || SANDBOX_SMTP_DOOR_PORT,
   CORS_ORIGINS: environment.CORS_ORIGINS || '*',
+  ...(!environment.HOOKS && !environment.HOOKS_FILE && { HOOKS: SANDBOX_HOOKS }),
 });
 
 const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
@@ -208,9 +243,11 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   ...(sandbox && { ca: sandbox.ca }),
 });
 
+const peerOf = (c: Context): string => getConnInfo(c).remote.address ?? '';
+
 const addressOf = (c: Context, { trustedProxies }: Config): string =>
   clientAddress(
-    getConnInfo(c).remote.address ?? '',
+    peerOf(c),
     { forwarded: c.req.header('Forwarded'), xForwardedFor: c.req.header('X-Forwarded-For') },
     trustedProxies,
   );

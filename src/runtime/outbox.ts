@@ -14,6 +14,8 @@ import { outboxReadiness } from './outbox-readiness.ts';
 
 export interface RunningOutbox {
   readonly outbox: Outbox;
+  /** Makes a message that waits due now, where it is kept in this process. */
+  hasten(apiUser: string, id: string): Promise<boolean>;
   /** Has the worker look for what is due. */
   wake(): void;
   ready(): Promise<Readiness>;
@@ -47,6 +49,11 @@ export function openOutbox(
     wake,
     stop,
     ready: () => outboxReadiness(outbox, log),
+    async hasten(apiUser, id) {
+      const isDue = (await sqlite?.hasten(apiUser, id)) ?? false;
+      wake();
+      return isDue;
+    },
     async close() {
       await sqlite?.close();
     },

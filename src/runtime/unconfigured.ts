@@ -2,19 +2,30 @@
 
 import { Hono } from 'hono';
 import type { ConfigError } from '../config.ts';
-import { PROBLEM_TYPE, problemOf } from '../http/problem.ts';
+import type { Env } from '../http/context.ts';
+import { errorPages } from '../http/error-pages.ts';
+import { respondProblem } from '../http/problem.ts';
 import { createLog } from '../log.ts';
 import { failure } from '../outcome.ts';
 
-/** Answers 500 and nothing of the settings; the log line of every request lists what is wrong. */
-export function unconfigured({ problems }: ConfigError, writeLog: (line: string) => void): Hono {
+/**
+ * Answers 500 and nothing of the settings; the log line of every request lists what is wrong. What the answer's `type`
+ * leads to is there, as ever.
+ */
+export function unconfigured({ problems }: ConfigError, writeLog: (line: string) => void): Hono<Env> {
   const log = createLog('error', writeLog);
-  return new Hono().all('*', (c) => {
-    const requestId = crypto.randomUUID();
-    log.error('unconfigured', { requestId, problems });
-    const failed = failure('misconfigured', 'The log of the gateway lists the settings that are wrong.');
-    const problem = problemOf(failed, `${c.req.path}#${requestId}`);
-    c.header('Request-Id', requestId);
-    return c.body(JSON.stringify(problem), 500, { 'Content-Type': PROBLEM_TYPE });
+  const app = new Hono<Env>();
+  app.use(async (c, next) => {
+    c.set('requestId', crypto.randomUUID());
+    c.set('prefix', '');
+    c.header('Request-Id', c.get('requestId'));
+    await next();
   });
+  app.route('/docs/errors', errorPages());
+  app.all('*', (c) => {
+    log.error('unconfigured', { requestId: c.get('requestId'), problems });
+    const detail = 'The log of the gateway lists the settings that are wrong.';
+    return respondProblem(c, failure('misconfigured', detail));
+  });
+  return app;
 }

@@ -3,6 +3,7 @@
 import { type ExecutionContext, waitUntil } from 'cloudflare:workers';
 import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
 import { Pool } from '../relay/pool.ts';
@@ -66,8 +67,11 @@ async function openGateway(env: Environment): Promise<Fetch> {
     deliverer,
     log,
     greeting: (signal) => createRelay(config).greeting(signal),
+    // A route of Cloudflare's passes the whole path on.
+    prefix: () => '',
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox,
+    referenceUi: UI_ON_CDN,
     deadlineMs: () => config.deadlineMs,
   });
   return (request, bindings, ctx) => app.fetch(request, bindings, ctx);

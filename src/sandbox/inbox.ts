@@ -22,9 +22,9 @@ export interface ReceivedMessage {
 const KEPT = 100;
 
 export class Inbox {
-  #messages: ReceivedMessage[] = [];
+  #messages: readonly ReceivedMessage[] = [];
   #last = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #watchers = new Set<() => void>();
 
   /** Oldest first, at most 100. */
   get messages(): readonly ReceivedMessage[] {
@@ -36,27 +36,63 @@ export class Inbox {
     return this.#last + 1;
   }
 
-  add(message: Omit<ReceivedMessage, 'n'>): void {
+  find(n: number): ReceivedMessage | null {
+    return this.#messages.find((message) => message.n === n) ?? null;
+  }
+
+  add(message: Omit<ReceivedMessage, 'n'>): ReceivedMessage {
     this.#last += 1;
-    this.#messages = [...this.#messages, { n: this.#last, ...message }].slice(-KEPT);
-    for (const wake of this.#waiting) wake();
+    const added = { n: this.#last, ...message };
+    this.#change([...this.#messages, added].slice(-KEPT));
+    return added;
+  }
+
+  /** Deletes those that a test picks. */
+  remove(isUnwanted: (message: ReceivedMessage) => boolean): void {
+    this.#change(this.#messages.filter((message) => !isUnwanted(message)));
   }
 
   clear(): void {
-    this.#messages = [];
+    this.#change([]);
   }
 
-  /** The messages, once there are at least `count`. */
-  async waitFor(count: number): Promise<readonly ReceivedMessage[]> {
-    while (this.#messages.length < count) {
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiting.delete(wake);
-          resolve();
-        };
-        this.#waiting.add(wake);
-      });
+  /**
+   * Calls the listener after every change.
+   *
+   * @returns ends it
+   */
+  watch(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** The messages that a test picks, once there are at least `count` of them, or when the signal aborts. */
+  async waitFor(
+    count: number,
+    isWanted: (message: ReceivedMessage) => boolean = () => true,
+    signal?: AbortSignal,
+  ): Promise<readonly ReceivedMessage[]> {
+    for (;;) {
+      const found = this.#messages.filter(isWanted);
+      if (found.length >= count || signal?.aborted) return found;
+      await this.#nextChange(signal);
     }
-    return this.#messages;
+  }
+
+  #nextChange(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        unwatch();
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const unwatch = this.watch(end);
+      signal?.addEventListener('abort', end);
+    });
+  }
+
+  #change(messages: readonly ReceivedMessage[]): void {
+    this.#messages = messages;
+    for (const listener of [...this.#watchers]) listener();
   }
 }

@@ -1,45 +1,122 @@
 /** The inbox over HTTP, to be mounted at `/sandbox`. */
 import { createHash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
-import PostalMime, { type Attachment } from 'postal-mime';
-import { kindOf } from '../outcome.ts';
+import type { Attachment } from 'postal-mime';
+import { FAULTS, type Faults, isFault } from './faults.ts';
 import type { Inbox, ReceivedMessage } from './inbox.ts';
+import { bytesOf, glanceAt, parse } from './mail.ts';
+import { problem } from './problem.ts';
+
+const MOST_WAIT_SECONDS = 60;
+const MOST_FAULTS = 1_000;
 
 /**
- * - `GET /messages`: a summary of each, newest first
- * - `GET /messages/{n}`: with the parts, parsed by a library that did not make them
+ * - `GET /messages?to=&label=&wait=`: a summary of each, newest first; with `wait`, it takes up to so many seconds
+ *   until there is one
+ * - `DELETE /messages?to=&label=`: deletes them
+ * - `GET /messages/{n}`: with the parts, parsed by a library that did not make them; `DELETE` deletes it
  * - `GET /messages/{n}/raw`: the bytes as received
+ * - `PUT /fault` with `{"fault": "busy", "times": 3}`: what upstream gets wrong for the next messages; `GET` reads it
  * - `GET /ca.pem`: the authority that an SMTP client has to trust
  */
-export function sandboxRoutes(inbox: Inbox, ca: string): Hono {
-  const find = (n: string) => inbox.messages.find((message) => String(message.n) === n);
+export function sandboxRoutes({
+  inbox,
+  faults,
+  ca,
+  ending,
+}: {
+  readonly inbox: Inbox;
+  readonly faults: Faults;
+  readonly ca: string;
+  /** Aborts when the sandbox ends: nothing is waited for then. */
+  readonly ending: AbortSignal;
+}): Hono {
+  const find = (n: string) => (/^\d{1,15}$/.test(n) ? inbox.find(Number(n)) : null);
+
   return (
     new Hono()
-      .get('/messages', async (c) => c.json(await Promise.all(inbox.messages.toReversed().map(summary))))
+      .get('/messages', async (c) => {
+        const query = readQuery(c.req.query());
+        if (typeof query === 'string') return problem(c, 'invalid-request', query);
+        const { isWanted, waitMs } = query;
+        const signal = AbortSignal.any([c.req.raw.signal, ending, AbortSignal.timeout(waitMs)]);
+        const found = waitMs > 0 ? await inbox.waitFor(1, isWanted, signal) : inbox.messages.filter(isWanted);
+        return c.json(await Promise.all(found.toReversed().map(summary)));
+      })
+      .delete('/messages', (c) => {
+        const query = readQuery(c.req.query());
+        if (typeof query === 'string') return problem(c, 'invalid-request', query);
+        inbox.remove(query.isWanted);
+        return c.body(null, 204);
+      })
       .get('/messages/:n', async (c) => {
         const message = find(c.req.param('n'));
         return message ? c.json(await parsed(message)) : notFound(c);
+      })
+      .delete('/messages/:n', (c) => {
+        const message = find(c.req.param('n'));
+        if (!message) return notFound(c);
+        inbox.remove(({ n }) => n === message.n);
+        return c.body(null, 204);
       })
       .get('/messages/:n/raw', (c) => {
         const message = find(c.req.param('n'));
         if (!message) return notFound(c);
         return c.body(new Uint8Array(message.raw), 200, { 'Content-Type': 'message/rfc822' });
       })
+      .get('/fault', (c) => c.json(faults.next))
+      .put('/fault', async (c) => {
+        const { fault, times } = (await c.req.json().catch(() => null)) ?? {};
+        if (!isFault(fault) || !Number.isInteger(times) || times < 0 || times > MOST_FAULTS) {
+          const names = Object.keys(FAULTS).join(', ');
+          return problem(
+            c,
+            'invalid-request',
+            `Give {"fault", "times"}: one of ${names}, for 0 to ${MOST_FAULTS} messages.`,
+          );
+        }
+        faults.play(fault, times);
+        return c.json(faults.next);
+      })
       // RFC 8555 section 9.1.
       .get('/ca.pem', (c) => c.body(ca, 200, { 'Content-Type': 'application/pem-certificate-chain' }))
   );
 }
 
+/** Which messages are meant, and how long one is waited for; or what is wrong with the query. */
+function readQuery(
+  query: Record<string, string>,
+): { readonly isWanted: (message: ReceivedMessage) => boolean; readonly waitMs: number } | string {
+  const { to, label, wait = '0', ...rest } = query;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) return `There is no "${unknown}" here: give "to", "label" or "wait".`;
+  if (label !== undefined && !/^\d{1,15}$/.test(label)) return '"label" is a label id, a whole number.';
+  if (!/^\d{1,2}$/.test(wait) || Number(wait) > MOST_WAIT_SECONDS) {
+    return `"wait" is a whole number of seconds, at most ${MOST_WAIT_SECONDS}.`;
+  }
+  return {
+    isWanted: (message) =>
+      isFor(message, { to: to ?? null, label: label === undefined ? null : Number(label) }),
+    waitMs: Number(wait) * 1000,
+  };
+}
+
+/** By a recipient of the envelope and by label; null is any. */
+export const isFor = (
+  { envelope, login }: ReceivedMessage,
+  { to, label }: { readonly to: string | null; readonly label: number | null },
+): boolean =>
+  (to === null || envelope.to.some((address) => address.toLowerCase() === to.toLowerCase())) &&
+  (label === null || login.label === label);
+
 async function summary(message: ReceivedMessage) {
   const { raw, login, ...facts } = message;
-  // The header is enough for a list, and a message may have megabytes.
-  const end = raw.indexOf('\r\n\r\n');
-  const { subject = '' } = await PostalMime.parse(raw.subarray(0, end < 0 ? raw.length : end + 4));
+  const { subject } = await glanceAt(message);
   return { ...facts, login: { apiUser: login.apiUser, label: login.label }, subject, size: raw.length };
 }
 
 async function parsed(message: ReceivedMessage) {
-  const { headers, text = null, html = null, attachments } = await PostalMime.parse(message.raw);
+  const { headers, text = null, html = null, attachments } = await parse(message);
   return {
     ...(await summary(message)),
     headers: headers.map(({ originalKey, value }) => ({ name: originalKey, value })),
@@ -50,8 +127,9 @@ async function parsed(message: ReceivedMessage) {
 }
 
 /** Attachments and inline images alike, in the order of the message; `contentId` with its angle brackets. */
-function part({ content, mimeType, filename, disposition, contentId }: Attachment) {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(new Uint8Array(content));
+function part(attachment: Attachment) {
+  const { mimeType, filename, disposition, contentId } = attachment;
+  const bytes = bytesOf(attachment);
   return {
     contentType: mimeType,
     filename,
@@ -63,16 +141,5 @@ function part({ content, mimeType, filename, disposition, contentId }: Attachmen
   };
 }
 
-/** A problem document (RFC 9457). */
-function notFound(c: Context): Response {
-  const { status, title } = kindOf('not-found');
-  const problem = {
-    type: 'about:blank',
-    title,
-    status,
-    detail: `The sandbox has no message ${c.req.param('n')}: it keeps the last 100`,
-    instance: c.req.path,
-    code: 'not-found',
-  };
-  return c.body(JSON.stringify(problem), 404, { 'Content-Type': 'application/problem+json' });
-}
+const notFound = (c: Context): Response =>
+  problem(c, 'not-found', `The sandbox has no message ${c.req.param('n')}: it keeps the last 100.`);

@@ -1,13 +1,8 @@
 /**
  * A SendCloud look-alike for development. It takes the way of the transcript (STARTTLS, AUTH LOGIN with labels,
- * `#id#Queued`) and answers by the recipient's local part, so that an app's author can try what goes wrong:
- *
- * - `refused`: 550 at RCPT
- * - `busy`: 450 at RCPT
- * - `frequency-limited`: 536 at RCPT
- * - `slow`: the message is taken, the reply to its dot comes late
- * - `dropped`: the message is taken, and the connection lost before the reply. It is in the inbox although the
- *   sender cannot know: what an outcome of `unknown` means.
+ * `#id#Queued`), writes down what is said, and makes the faults of `faults.ts` happen, by the recipient's local part or
+ * for the next messages. A `dropped` message is in the inbox although its sender cannot know: what an outcome of
+ * `unknown` means.
  */
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
@@ -24,7 +19,9 @@ import type { SMTPConnection } from 'smtp-server/lib/smtp-connection';
 import type { Certificate } from '../certificate.ts';
 import { splitPathCommand } from '../message/path.ts';
 import { FREQUENCY_LIMITED, type LoginName, MAX_MESSAGE_BYTES, parseLoginName } from '../sendcloud.ts';
+import type { Fault, Faults } from './faults.ts';
 import type { Inbox } from './inbox.ts';
+import type { Recorder, Transcripts } from './transcript.ts';
 import { speakSendCloud } from './wording.ts';
 
 export interface LookAlikeOptions {
@@ -32,6 +29,8 @@ export interface LookAlikeOptions {
   /** api_user → api_key */
   readonly accounts: Readonly<Record<string, string>>;
   readonly inbox: Inbox;
+  readonly transcripts: Transcripts;
+  readonly faults: Faults;
   /** How late the reply to a message for `slow` comes, in milliseconds. */
   readonly slowMs: number;
 }
@@ -43,8 +42,11 @@ export interface LookAlike {
 
 /** Listens on a free port of 127.0.0.1. */
 export async function startLookAlike(options: LookAlikeOptions): Promise<LookAlike> {
-  const { accounts, certificate, inbox, slowMs } = options;
+  const { accounts, certificate, inbox, transcripts, faults, slowMs } = options;
   const sockets = new WeakMap<SMTPServerSession, Socket>();
+  const recorders = new WeakMap<SMTPServerSession, Recorder>();
+  /** Of the message that has begun, and not for its recipients' names. */
+  const played = new WeakMap<SMTPServerSession, Fault | null>();
   const server = new SMTPServer({
     ...certificate,
     maxVersion: 'TLSv1.2',
@@ -63,6 +65,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     onConnect(session, callback) {
       for (const connection of server.connections) {
         if (connection.session !== session) continue;
+        recorders.set(session, transcripts.record(connection));
         speakSendCloud(connection);
         readPathsAsWritten(connection);
       }
@@ -70,6 +73,11 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     },
     onSecure(socket, session, callback) {
       sockets.set(session, socket);
+      recorders.get(session)?.secured(socket);
+      callback();
+    },
+    onClose(session, callback) {
+      recorders.get(session)?.lost();
       callback();
     },
     onAuth({ username = '', password }, _session, callback) {
@@ -79,8 +87,12 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
       }
       callback(refusal(535, 'Authentication failed'));
     },
-    onRcptTo({ address }, _session, callback) {
-      callback(refusalOf(address));
+    onMailFrom(_address, session, callback) {
+      played.set(session, faults.take());
+      callback();
+    },
+    onRcptTo({ address }, session, callback) {
+      callback(refusalOf(played.get(session) ?? localPart(address), address));
     },
     onData(stream, session, callback) {
       // A connection lost before the dot rejects; the callback lets go of what is left of it.
@@ -98,8 +110,10 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     const receivedAt = new Date();
     const queueId = `${receivedAt.getTime()}_1_${session.transaction}_${inbox.next}.sc-127_0_0_1-inbound`;
     const socket = sockets.get(session);
+    const recorder = recorders.get(session);
+    recorder?.body(stream.byteLength);
     if (!stream.sizeExceeded) {
-      inbox.add({
+      const { n } = inbox.add({
         queueId,
         receivedAt,
         login: {
@@ -110,10 +124,11 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
         envelope: { from: session.envelope.mailFrom ? session.envelope.mailFrom.address : '', to },
         raw,
       });
+      recorder?.taken(n);
     }
-    const names = to.map(localPart);
-    if (names.includes('dropped')) socket?.destroy();
-    if (names.includes('slow')) await delay(slowMs, undefined, { ref: false });
+    const happening = [played.get(session), ...to.map(localPart)];
+    if (happening.includes('dropped')) socket?.destroy();
+    if (happening.includes('slow')) await delay(slowMs, undefined, { ref: false });
     callback(null, `#${queueId}#Queued`);
   }
 
@@ -127,8 +142,8 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
   };
 }
 
-function refusalOf(address: string): SMTPServerError | null {
-  switch (localPart(address)) {
+function refusalOf(fault: string, address: string): SMTPServerError | null {
+  switch (fault) {
     case 'refused':
       return refusal(550, `I cannot deliver mail for <${address}>`);
     case 'busy':

@@ -11,9 +11,9 @@ import type { Certificate } from '../certificate.ts';
 import { peerOf } from '../failed-logins.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
+import { Places } from '../places.ts';
 import type { Submit } from '../submit.ts';
 import { Connection } from './connection.ts';
-import { Places } from './places.ts';
 import type { Reply } from './reply.ts';
 import { CROWDED, Session, type SessionContext } from './session.ts';
 import { Turns } from './turns.ts';
@@ -28,6 +28,8 @@ export interface SmtpDoorOptions {
   readonly deadlineMs: number;
   /** Most upstream connections of a login. */
   readonly smtp: { readonly connections: number };
+  /** Most sockets at the same time. */
+  readonly sockets: number;
   /** Takes AUTH without TLS from this machine itself: for a sandbox. */
   readonly clearAuth?: boolean;
   /** How long a client may be silent between two commands; as long as RFC 5321 wants it, if absent. */
@@ -51,13 +53,13 @@ export interface SmtpDoor {
   close(): Promise<void>;
 }
 
-/** Clients that have not logged in, and those that have; of these the last ones are for api_users that have few. */
-const MOST_STRANGERS = 200;
-const MOST_GUESTS = 240;
-const RESERVED_FOR_FEW = 40;
-
-/** Sockets in all, those included that are on their way out. */
-const MOST_SOCKETS = MOST_STRANGERS + MOST_GUESTS + 100;
+/**
+ * The sockets' shares: clients that have not logged in, and those that have, of whom the last ones are of api_users
+ * that have few. The rest is for those on their way out.
+ */
+const STRANGERS = 3 / 8;
+const GUESTS = 7 / 16;
+const RESERVED_FOR_FEW = 1 / 14;
 
 /** The longest command is AUTH's line with user name and password. */
 const MOST_COMMAND_BYTES = 4096;
@@ -85,8 +87,8 @@ class Door implements SmtpDoor {
     this.#options = options;
     this.#context = {
       ...options,
-      strangers: new Places(MOST_STRANGERS, 0),
-      guests: new Places(MOST_GUESTS, RESERVED_FOR_FEW),
+      strangers: new Places(Math.ceil(options.sockets * STRANGERS), 0),
+      guests: new Places(Math.ceil(options.sockets * GUESTS), Math.ceil(options.sockets * RESERVED_FOR_FEW)),
       // One connection of a login is left to the messages that are complete.
       streams: new Turns(Math.max(1, options.smtp.connections - 1)),
     };
@@ -121,7 +123,7 @@ class Door implements SmtpDoor {
 
   async #listen(port: number, host: string | undefined, implicitTls: boolean): Promise<number> {
     const server = createServer((socket) => this.#accept(socket, implicitTls));
-    server.maxConnections = MOST_SOCKETS;
+    server.maxConnections = this.#options.sockets;
     await once(server.listen(port, host), 'listening');
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;

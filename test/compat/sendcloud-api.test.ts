@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import PostalMime from 'postal-mime';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+
 import { says } from '../support/faults.ts';
 import { type Running, startPostern, TOKEN } from '../support/postern.ts';
 
@@ -246,7 +247,7 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     expect(mail.attachments).toEqual([]);
   });
 
-  it('sends a sendRequestId once', async () => {
+  it('sends a sendRequestId once in an hour', async () => {
     await using postern = await startPostern();
     const body = { to: 'a@ifaxin.com;b@ifaxin.com', sendRequestId: 'order-17' };
     const first = await ask(postern, form(body));
@@ -256,6 +257,12 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     const other = await ask(postern, form({ ...body, subject: 'Another' }));
     expect(other).toMatchObject({ status: 200, answer: { result: false, statusCode: 40000 } });
     expect(postern.upstream.taken).toHaveLength(2);
+
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 60 * 60 * 1000);
+    onTestFinished(() => void vi.restoreAllMocks());
+    expect((await ask(postern, form(body))).answer).toMatchObject({ result: true });
+    expect(postern.upstream.taken).toHaveLength(4);
   });
 
   it.each<[Record<string, string>, number]>([

@@ -574,7 +574,7 @@ export function gatewayContract(runtime: Runtime): void {
     expect(other.status).toBe(404);
   });
 
-  test('alive, ready, described; not ready without upstream', async () => {
+  test('alive, ready, described for machines and people; not ready without upstream', async () => {
     const get = (path: string) => fetch(gateway.url + path);
     expect((await get('/readyz')).status).toBe(503);
     // A probe is shared for a second.
@@ -583,6 +583,18 @@ export function gatewayContract(runtime: Runtime): void {
     expect((await get('/healthz')).status).toBe(200);
     expect(await (await get('/readyz')).json()).toMatchObject({ status: 'ready', parts: { upstream: null } });
     expect(await (await get('/openapi.json')).json()).toMatchObject({ info: { title: 'Postern' } });
+    expect(await (await get('/docs')).text()).toContain('href="openapi.json"');
+    expect(await (await get('/docs/reference.js')).text()).toContain("url: 'openapi.json'");
+    expect(await (await get('/llms.txt')).text()).toContain('/v1/messages');
+  });
+
+  test('the type of a problem leads to a page about it', async () => {
+    const response = await fetch(`${gateway.url}/v1/messages`, { method: 'POST' });
+    const { type } = (await response.json()) as { type: string };
+    const page = await fetch(new URL(type, response.url));
+    expect(page.status).toBe(200);
+    expect(page.headers.get('Content-Type')).toMatch('text/html');
+    expect(await page.text()).toContain('<h1>No or wrong credentials</h1>');
   });
 
   test('wrong settings say so in the log, and not to callers', async () => {
@@ -599,6 +611,8 @@ export function gatewayContract(runtime: Runtime): void {
       const problem = await response.text();
       expect(JSON.parse(problem)).toMatchObject({ code: 'misconfigured', delivery: 'not-sent' });
       expect(problem).not.toContain('SMTP_PORTS');
+      const page = await fetch(new URL(JSON.parse(problem).type, response.url));
+      expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('misconfigured')]);
       await expect.poll(() => unconfigured.output()).toMatch(/SMTP_PORTS.*QUOTA_LIMIT/s);
     } finally {
       await unconfigured.close();

@@ -13,6 +13,8 @@ export interface IdempotencyUnderTest {
 /** Keys expire by the store's real clock in some stores: no test is closer to it than this. */
 const MINUTE = 60_000;
 
+const HOUR = 60 * MINUTE;
+
 const LEASE = 30_000;
 
 /** What every store of idempotency keys promises. `make` gives an empty store. */
@@ -24,8 +26,8 @@ export function idempotencyContract(make: () => Promise<IdempotencyUnderTest>): 
     ({ idempotency: store, advance, answers = true } = await make());
   });
 
-  const begin = (key: string, fingerprint = 'print', recordChars = 4096) =>
-    store.begin({ apiUser: 'u', key, fingerprint, leaseMs: LEASE, recordChars });
+  const begin = (key: string, fingerprint = 'print', recordChars = 4096, keptMs = KEPT_MS) =>
+    store.begin({ apiUser: 'u', key, fingerprint, leaseMs: LEASE, keptMs, recordChars });
 
   async function lease(key: string): Promise<string> {
     const found = await begin(key);
@@ -123,6 +125,18 @@ export function idempotencyContract(make: () => Promise<IdempotencyUnderTest>): 
     expect(await begin('k')).toMatchObject({ state: 'replay' });
     await advance(2 * MINUTE);
     expect(await begin('k')).toMatchObject({ state: 'fresh' });
+  });
+
+  test('a key is kept for as long as it was asked, among others that are kept longer', async () => {
+    await lease('before');
+    const found = await begin('k', 'print', 4096, HOUR);
+    await advance(20 * MINUTE);
+    await store.finish('k', found.state === 'fresh' ? found.token : '', 'record');
+    await advance(HOUR - MINUTE);
+    expect(await begin('k')).toMatchObject({ state: 'replay' });
+    await advance(2 * MINUTE);
+    expect(await begin('k', 'another')).toMatchObject({ state: 'fresh' });
+    expect(await begin('before')).toMatchObject({ state: 'lost' });
   });
 
   test('a lost key is kept for 24 hours', async () => {

@@ -5,10 +5,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:f
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ROOT, startChild } from '../support/child.ts';
+import { blocksOf } from '../support/markdown.ts';
 import { authority, startPostern, TOKEN } from '../support/postern.ts';
 
 async function emptyFolder(): Promise<string> {
@@ -138,7 +139,7 @@ describe('the Dockerfile', () => {
 });
 
 describe('nginx, as the page has it', () => {
-  const [, block = ''] = /```nginx\n([\s\S]*?)```/.exec(readFileSync('docs/running.md', 'utf8')) ?? [];
+  const { code: block = '' } = blocksOf('docs/running.md').find(({ language }) => language === 'nginx') ?? {};
 
   it.skipIf(missing('nginx', '-v') || missing('curl', '--version'))(
     'stops a guesser, and serves another client, who sends a large message',
@@ -209,13 +210,4 @@ it.skipIf(missing('systemd-analyze', '--version'))('the systemd unit is one', ()
   expect(
     seen.split('\n').filter((line) => line.includes('postern.service') && !line.includes('not executable')),
   ).toEqual([]);
-});
-
-it('links to pages that are there', () => {
-  for (const page of ['docs/running.md', 'docs/logs.md']) {
-    const links = [...readFileSync(page, 'utf8').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(
-      ([, link = '']) => link,
-    );
-    expect(links.filter((link) => !existsSync(join(dirname(page), link)))).toEqual([]);
-  }
 });

@@ -1,4 +1,4 @@
-/** The code, README and what is deployed know the same settings. */
+/** The code, the documents and what is deployed know the same settings. */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -36,13 +36,14 @@ describe('the settings', () => {
     expect(read('src/runtime/cloudflare/settings.ts')).toContain(OF_WORKERS[0]);
   });
 
-  it('stand in README’s table', () => {
-    const [, section = ''] = read('README.md').split('\n## Settings\n');
-    const rows = section.split('\n').filter((row) => row.startsWith('| `'));
+  it('stand in the table of docs/settings.md', () => {
+    const page = read('docs/settings.md');
+    const rows = page.split('\n').filter((row) => row.startsWith('| `'));
     const variables = rows.map((row) => row.split('|')[1] ?? '').join();
     expect(sorted(names(variables, /`([A-Z_]+)`/g))).toEqual(sorted(COMMON));
-    // It has no row: the section on Workers tells of it.
-    expect(section).toContain(`\`${OF_WORKERS[0]}\``);
+    // It has no row: the page on Workers tells of it.
+    expect(page).toContain(`\`${OF_WORKERS[0]}\``);
+    expect(read('docs/workers.md')).toContain(`\`${OF_WORKERS[0]}\``);
   });
 
   it('stand in wrangler.toml', () => {

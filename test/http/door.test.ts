@@ -406,7 +406,7 @@ describe('the API description', () => {
     // Those of no operation, and that of doors in another service's shape.
     const elsewhere = ['not-found', 'method-not-allowed', 'unsupported-field'];
     const codes = Object.keys(FAILURES).filter((code) => !elsewhere.includes(code));
-    for (const code of codes) expect(source).toContain(`urn:postern:problem:${code}`);
+    for (const code of codes) expect(source).toContain(`/docs/errors/${code}`);
   });
 });
 

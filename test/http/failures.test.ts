@@ -540,6 +540,8 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),
       clientAddress: () => '',
+      prefix: () => '',
+      referenceUi: 'docs/',
       log: createLog('info', (line) => logLines.push(line)),
     });
     const response = await app.request('/v1/messages', {

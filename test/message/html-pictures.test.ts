@@ -551,3 +551,15 @@ describe('megabytes of hostile HTML end', () => {
     );
   });
 });
+
+describe('one picture', () => {
+  test.each([
+    ['a data URI', `<img src=${uri}>`],
+    ['a reference', '<img src=cid:image1>'],
+  ])('as %s stands at ten thousand places at most', (_, one) => {
+    const at = (places: number) =>
+      errorsOf({ html: one.repeat(places), ...(one.includes('cid:') && { inlineImages: [image] }) });
+    expect(at(10_000)).toEqual([]);
+    expect(at(10_001)).toEqual([['/html', expect.stringContaining('at 10000 places')]]);
+  });
+});

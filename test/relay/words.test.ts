@@ -111,7 +111,18 @@ describe.concurrent('without PIPELINING', { timeout: 60_000 }, () => {
     // Held back until it is sure that nothing came before.
     relay.upstream.faults = [once('mail', { reply: '550 no' }, { delayMs: 100 })];
     expect(await relay.deliver()).toMatchObject({ code: 'message-refused', smtp: { phase: 'mail' } });
-    expect(relay.said(0).at(-1)).toBe('S: 550 no');
+    expect(relay.said(0).slice(-3)).toEqual([
+      'S: 550 no',
+      'C: RCPT TO:<ben@ifaxin.com>',
+      'S: 503 Use MAIL before RCPT',
+    ]);
+  });
+
+  it('a stray refusal on a used connection is told to no other message', async () => {
+    await using relay = await startCold(true, PLAIN);
+    relay.upstream.faults = [once('mail', { reply: '550 stray\r\n250 ok', meant: 250, drip: true })];
+    expect(await relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(relay.upstream.sessions).toHaveLength(2);
   });
 
   for (const at of ['mail', 'rcpt', 'data', 'dot'] as const)
@@ -160,6 +171,14 @@ describe.concurrent('what nobody asked for', { timeout: 60_000 }, () => {
       expect(relay.upstream.sessions).toHaveLength(2);
     });
   }
+
+  it('silence on a used connection: tried on a new one long before the deadline', async () => {
+    await using relay = await startCold(true);
+    relay.upstream.faults = [once('mail', 'silent')];
+    expect(await relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(relay.upstream.sessions).toHaveLength(2);
+    expect(await relay.drawn()).toBe(2);
+  });
 
   it('a refusal that is real on a used connection is not tried again', async () => {
     await using relay = await startCold(true);
@@ -221,6 +240,7 @@ describe.concurrent('the reply to the dot', { timeout: 60_000 }, () => {
     ['an invitation', { reply: '354 go on' }],
     ['code 000', { reply: '000 what' }],
     ['two codes', { reply: '250-yes\r\n550 no' }],
+    ['a refusal and an acceptance', { reply: '550 no\r\n250 yes' }],
     ['blank lines without end', { reply: '\r\n'.repeat(5000), endless: true }],
     ['a reply without end', { reply: '250-yes\r\n'.repeat(5000), endless: true }],
     ['a line without end', { reply: `250 ${'y'.repeat(50_000)}`, cut: true, endless: true }],

@@ -110,6 +110,42 @@ test.for(Object.entries(EVENTS))(
   },
 );
 
+test.for([
+  [
+    'a REST API',
+    { httpMethod: 'GET', path: '/v1/nothing', requestContext: { path: '/prod/v1/nothing', identity: {} } },
+    '/prod',
+  ],
+  [
+    'a REST API at its own domain',
+    { httpMethod: 'GET', path: '/v1/nothing', requestContext: { path: '/v1/nothing', identity: {} } },
+    '',
+  ],
+  ['an HTTP API', httpApi('/prod/v1/nothing', 'prod'), '/prod'],
+  ['an HTTP API without a stage', httpApi('/v1/nothing', '$default'), ''],
+  ['an HTTP API at its own domain', httpApi('/v1/nothing', 'v1', 'mail'), ''],
+] as const)('%s: the path of the stage is found, and links begin with it', async ([, event, prefix]) => {
+  const { statusCode, body } = await invoke({ headers: HEADERS, ...event });
+  expect(statusCode).toBe(404);
+  expect(JSON.parse(body)).toMatchObject({
+    type: `${prefix}/docs/errors/not-found`,
+    instance: expect.stringContaining(`${prefix}/v1/nothing#`),
+  });
+});
+
+/** What an HTTP API makes of a GET. */
+function httpApi(rawPath: string, stage: string, domainPrefix = 'a1b2c3') {
+  const http = { method: 'GET', path: rawPath, sourceIp: '198.51.100.7' };
+  const requestContext = {
+    apiId: 'a1b2c3',
+    domainName: `${domainPrefix}.example`,
+    domainPrefix,
+    stage,
+    http,
+  };
+  return { version: '2.0', rawPath, rawQueryString: '', requestContext };
+}
+
 test('an invocation that is almost over gives up in time to say so', async () => {
   upstream.faults = [{ at: 'mail', do: 'silent' }];
   const event = EVENTS['REST API (1.0)']?.(HEADERS, '198.51.100.4');

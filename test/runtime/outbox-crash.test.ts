@@ -71,7 +71,8 @@ describe('killed at random moments, a gateway loses and doubles nothing', () => 
   test.runIf(isFull)(
     'on workerd',
     async () => {
-      const bundle = await bundleWorker(folder);
+      // By itself: wrangler starts the Worker anew whenever anything beside its bundle is written.
+      const bundle = await bundleWorker(join(folder, 'bundle'));
       const storage = join(folder, 'storage');
       const start = async (upstream: Upstream) => {
         const worker = await startWorker(

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Running, startPostern } from '../support/postern.ts';
+import { MESSAGE, type Running, startPostern } from '../support/postern.ts';
 
 /** A request with a wrong password for an api_user that is not configured. */
 const guess = ({ request }: Running, headers: Record<string, string>) =>
@@ -27,6 +27,40 @@ describe('behind a trusted proxy', () => {
     expect((await guess(postern, { 'X-Forwarded-For': '203.0.113.8' })).status).toBe(401);
     expect((await guess(postern, { Forwarded: 'for="[2001:db8::8]:80"' })).status).toBe(401);
     expect(new Set(addresses(postern))).toEqual(new Set(['203.0.113.7', '203.0.113.8', '2001:db8::8']));
+  });
+});
+
+describe('below a path', () => {
+  const refusedBy = async ({ request }: Running, prefix: string) => {
+    const response = await request('/v1/nothing', { headers: { 'X-Forwarded-Prefix': prefix } });
+    return (await response.json()) as { type: string; instance: string };
+  };
+
+  it.each([
+    ['/mail', '/mail'],
+    ['/mail/', '/mail'],
+    ['/a/b-c.d', '/a/b-c.d'],
+    ['', ''],
+    ['/', ''],
+    ['mail', ''],
+    ['//evil.example', ''],
+    ['https://evil.example', ''],
+    ['/a, /b', ''],
+    ['/a"b', ''],
+    ['/a b', ''],
+  ])('that a trusted proxy calls %j, links begin with %j', async (header, prefix) => {
+    await using postern = await startPostern({ TRUSTED_PROXIES: '127.0.0.0/8' });
+    const problem = await refusedBy(postern, header);
+    expect(problem.type).toBe(`${prefix}/docs/errors/not-found`);
+    expect(problem.instance).toMatch(`${prefix}/v1/nothing#`);
+    const headers = { 'X-Forwarded-Prefix': header, Prefer: 'respond-async' };
+    const later = await postern.send(MESSAGE, headers);
+    expect(later.headers.get('Location')).toMatch(new RegExp(`^${prefix}/v1/messages/[0-9a-f-]{36}$`));
+  });
+
+  it('that anyone else names, links do not change', async () => {
+    await using postern = await startPostern();
+    expect(await refusedBy(postern, '/mail')).toMatchObject({ type: '/docs/errors/not-found' });
   });
 });
 

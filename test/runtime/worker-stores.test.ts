@@ -32,7 +32,14 @@ function storesOn(call: () => Promise<void>) {
   return { ...stores, lines };
 }
 
-const REQUEST = { apiUser: 'u', key: 'k', fingerprint: 'print', leaseMs: 1000, recordChars: 100 };
+const REQUEST = {
+  apiUser: 'u',
+  key: 'k',
+  fingerprint: 'print',
+  leaseMs: 1000,
+  keptMs: 1000,
+  recordChars: 100,
+};
 
 describe('Durable Objects that', () => {
   test('answer are ready', async () => {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createTransport } from 'nodemailer';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
 
 const picture = randomBytes(3_000);
@@ -93,4 +93,109 @@ it.each(['/messages/3', '/messages/0', '/messages/2x', '/messages/3/raw'])('know
   expect(answer.status).toBe(404);
   expect(answer.headers.get('content-type')).toBe('application/problem+json');
   expect(await answer.json()).toMatchObject({ status: 404, code: 'not-found', instance: path });
+});
+
+describe('for test suites', () => {
+  let own: Sandbox;
+  beforeAll(async () => {
+    own = await startSandbox();
+  });
+  afterAll(() => own.close());
+  beforeEach(() => own.inbox.clear());
+
+  const ask = async (path: string, init: RequestInit = {}) => own.routes.request(path, init);
+  const list = async (query: string) => {
+    const messages = (await (await ask(`/messages${query}`)).json()) as { subject: string }[];
+    return messages.map(({ subject }) => subject);
+  };
+  const send = (subject: string, to: string, label = 1) =>
+    createTransport({
+      host: own.host,
+      port: own.port,
+      requireTLS: true,
+      tls: { ca: own.ca, servername: own.servername },
+      auth: { user: `sandbox#${label}`, pass: 'sandbox' },
+    }).sendMail({ from: 'a@ifaxin.com', to, subject, text: 'x' });
+
+  it('picks by recipient and label', async () => {
+    await send('one', 'ben@ifaxin.com, ada@ifaxin.com', 7);
+    await send('two', 'ben@ifaxin.com', 8);
+    expect(await list('?to=BEN@ifaxin.com')).toEqual(['two', 'one']);
+    expect(await list('?to=ada@ifaxin.com')).toEqual(['one']);
+    expect(await list('?label=8')).toEqual(['two']);
+    expect(await list('?to=ada@ifaxin.com&label=8')).toEqual([]);
+    expect(await list('?to=ben')).toEqual([]);
+  });
+
+  it('waits for the mail that is meant', async () => {
+    const waiting = list('?to=ben@ifaxin.com&wait=20');
+    await send('for another', 'ada@ifaxin.com');
+    await send('for Ben', 'ben@ifaxin.com');
+    expect(await waiting).toEqual(['for Ben']);
+    expect(await list('?to=ben@ifaxin.com&wait=20')).toEqual(['for Ben']);
+  });
+
+  it('answers an empty list when the time is up, or the sandbox ends', async () => {
+    expect(await list('?to=nobody@ifaxin.com&wait=1')).toEqual([]);
+    const other = await startSandbox();
+    const waiting = other.routes.request('/messages?wait=60');
+    other.hangUp();
+    expect(await (await waiting).json()).toEqual([]);
+    await other.close();
+  });
+
+  it.each(['?wait=61', '?wait=-1', '?wait=1.5', '?wait=soon', '?label=x', '?label=-1', '?too=a@b.example'])(
+    'refuses %s',
+    async (query) => {
+      for (const method of ['GET', 'DELETE']) {
+        const answer = await ask(`/messages${query}`, { method });
+        expect(answer.status).toBe(400);
+        expect(await answer.json()).toMatchObject({ code: 'invalid-request' });
+      }
+    },
+  );
+
+  it('deletes one, those that are meant, and all', async () => {
+    for (const [subject, label] of [
+      ['one', 7],
+      ['two', 8],
+      ['three', 7],
+      ['four', 9],
+    ] as const) {
+      await send(subject, 'ben@ifaxin.com', label);
+    }
+    const [newest] = own.inbox.messages.toReversed();
+    expect((await ask(`/messages/${newest?.n}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await ask(`/messages/${newest?.n}`, { method: 'DELETE' })).status).toBe(404);
+    expect(await list('')).toEqual(['three', 'two', 'one']);
+    expect((await ask('/messages?label=7', { method: 'DELETE' })).status).toBe(204);
+    expect(await list('')).toEqual(['two']);
+    expect((await ask('/messages', { method: 'DELETE' })).status).toBe(204);
+    expect(await list('')).toEqual([]);
+  });
+
+  it('plays a fault for the next messages, and then no more', async () => {
+    const put = (body: unknown) => ask('/fault', { method: 'PUT', body: JSON.stringify(body) });
+    expect(await (await ask('/fault')).json()).toBeNull();
+    expect(await (await put({ fault: 'refused', times: 2 })).json()).toEqual({ fault: 'refused', times: 2 });
+    await expect(send('x', 'ben@ifaxin.com')).rejects.toThrow('550');
+    expect(await (await ask('/fault')).json()).toEqual({ fault: 'refused', times: 1 });
+    await expect(send('x', 'ben@ifaxin.com')).rejects.toThrow('550');
+    await send('through', 'ben@ifaxin.com');
+    expect(await list('')).toEqual(['through']);
+    for (const wrong of [
+      {},
+      null,
+      [],
+      { fault: 'x', times: 1 },
+      { fault: 'busy', times: -1 },
+      { fault: 'busy', times: 1.5 },
+      { fault: 'toString', times: 1 },
+    ]) {
+      expect((await put(wrong)).status).toBe(400);
+    }
+    expect((await ask('/fault', { method: 'PUT', body: 'x' })).status).toBe(400);
+    expect(await (await put({ fault: 'busy', times: 5 })).json()).not.toBeNull();
+    expect(await (await put({ fault: 'busy', times: 0 })).json()).toBeNull();
+  });
 });

@@ -1,4 +1,4 @@
-/** The programs that apps send with, in more ways than docs/smtp.md shows: examples.test.ts has those. */
+/** The programs that apps send with, in more ways than docs/smtp-clients.md shows: examples.test.ts has those. */
 
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';

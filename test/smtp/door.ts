@@ -137,6 +137,7 @@ export async function openDoor(options: Partial<SmtpDoorOptions> = {}) {
     maxMessageBytes: 16_000_000,
     deadlineMs: 5000,
     smtp: { connections: 5 },
+    sockets: 540,
     emit: (event) => log.info('message', { ...event }),
     log,
     ...options,

@@ -1,5 +1,5 @@
 /**
- * The clients of docs/smtp.md, each as it is printed there but for the placeholders: it sends, and with the authority
+ * The clients of docs/smtp-clients.md, each as it is printed there but for the placeholders: it sends, and with the authority
  * that signed the door's certificate unknown to it, it refuses to.
  */
 
@@ -14,7 +14,7 @@ import { TOKEN } from '../support/postern.ts';
 import { caFile, startDoor } from './door.ts';
 
 const run = promisify(execFile);
-const page = await readFile('docs/smtp.md', 'utf8');
+const page = await readFile('docs/smtp-clients.md', 'utf8');
 
 const directory = await mkdtemp(join(tmpdir(), 'postern-examples-'));
 afterAll(() => rm(directory, { recursive: true }));
@@ -22,9 +22,9 @@ await symlink(join(process.cwd(), 'node_modules'), join(directory, 'node_modules
 
 /** The last block of code below a heading, with this door's port in it. */
 function example(heading: string, port: number, trusted: string): string {
-  const [section = ''] = page.split(`\n### ${heading}\n`)[1]?.split(/\n##+ /) ?? [];
+  const [section = ''] = page.split(`\n## ${heading}\n`)[1]?.split('\n## ') ?? [];
   const code = [...section.matchAll(/```\w+\n([\s\S]*?)```/g)].at(-1)?.[1];
-  if (code === undefined) throw new Error(`docs/smtp.md has no example below "${heading}"`);
+  if (code === undefined) throw new Error(`docs/smtp-clients.md has no example below "${heading}"`);
   return code
     .replaceAll('postern.example.com', 'localhost')
     .replaceAll('587', String(port))
@@ -265,7 +265,6 @@ describe.each(CLIENTS)('$heading', { timeout: 120_000 }, (client) => {
 });
 
 it('every example of the page is run', () => {
-  const [, clients = ''] = page.split('\n## Clients\n');
-  const headings = [...clients.matchAll(/^### (.*)$/gm)].map(([, heading]) => heading);
+  const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
   expect(headings).toEqual(CLIENTS.map(({ heading }) => heading));
 });

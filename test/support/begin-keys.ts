@@ -19,6 +19,7 @@ const states = await Promise.all(
       key: `key ${i}`,
       fingerprint: 'print',
       leaseMs: 30_000,
+      keptMs: 30_000,
       recordChars: 100,
     }),
   ),

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Child {
+  readonly pid: number;
   /** The first group of `ready` in what was written. */
   readonly announced: string;
   /** Everything written so far, both streams. */
@@ -94,6 +95,7 @@ export async function startChild(options: {
   process.once('exit', onExit);
 
   return {
+    pid: child.pid ?? 0,
     announced: await announced,
     startMs: performance.now() - started,
     output: () => output,

@@ -64,7 +64,7 @@ export interface Fault {
   readonly do?: Silence | Words;
   /** Milliseconds before that. At `idle` the next command prevents it. */
   readonly delayMs?: number;
-  /** Only for this recipient. */
+  /** Only for this recipient; at `auth-key` for this api_user. */
   readonly address?: string;
   /** At `dot`: the message is taken, whatever is replied. */
   readonly taken?: true;
@@ -342,7 +342,7 @@ class Dialogue implements Session {
     };
     this.#state.logins.push(login);
     const usual = known ? '235 Authentication successful' : '535 Authentication failed';
-    login.accepted = (await this.#answer('auth-key', usual)) === 235;
+    login.accepted = (await this.#answer('auth-key', usual, apiUser)) === 235;
     this.#loggedIn ||= login.accepted;
   }
 

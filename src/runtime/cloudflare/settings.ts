@@ -1,5 +1,6 @@
 /** A Worker's environment: settings and secrets as on every runtime, and the bindings of wrangler.toml. */
 
+import hooks from '../../../hooks.json' with { type: 'json' };
 import { type Config, ConfigError, parseConfig } from '../../config.ts';
 import type { Bindings } from './bindings.ts';
 
@@ -15,7 +16,7 @@ export interface WorkerConfig extends Config {
 const BLOCKED_PORT = 25;
 /** A message travels to its Durable Object in one call, and a call takes 32 MiB with all that is around it. */
 const MOST_MESSAGE_BYTES = 30_000_000;
-const DEFAULTS = { connections: 5, ports: '587,2525', outbox: 'on' };
+const DEFAULTS = { connections: 5, ports: '587,2525', outbox: 'on', hooks };
 const DEFAULT_SHARDS = '4';
 
 /** @throws {ConfigError} with all that is wrong, what only Workers know included */

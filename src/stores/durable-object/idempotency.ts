@@ -1,20 +1,14 @@
 /** Idempotency keys in Durable Objects, one for each: one for all instances, without Redis. */
 
 import { DurableObject, type DurableObjectNamespace } from 'cloudflare:workers';
-import {
-  type Idempotency,
-  type IdempotencyState,
-  KEPT_MS,
-  type KeyEntry,
-  stateOf,
-} from '../../idempotency.ts';
+import { type Idempotency, type IdempotencyState, type KeyEntry, stateOf } from '../../idempotency.ts';
 import { PING, reached } from './reached.ts';
 
 const ENTRY = 'entry';
 
 /** The states of one key on the other side of a call. */
 export interface RemoteKey {
-  begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState>;
+  begin(fingerprint: string, leaseMs: number, keptMs: number): Promise<IdempotencyState>;
   finish(token: string, record: string): Promise<void>;
   release(token: string): Promise<void>;
   ping(): Promise<void>;
@@ -22,13 +16,13 @@ export interface RemoteKey {
 
 /** The object of one key. Storage is read and written without a pause in between, so each method is atomic. */
 export class KeyObject extends DurableObject<unknown> implements RemoteKey {
-  async begin(fingerprint: string, leaseMs: number): Promise<IdempotencyState> {
+  async begin(fingerprint: string, leaseMs: number, keptMs: number): Promise<IdempotencyState> {
     const now = Date.now();
     const known = this.#entry();
     // The alarm may be late.
     if (known && known.expiresAt > now) return stateOf(known, fingerprint, now);
     const token = crypto.randomUUID();
-    await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, record: null });
+    await this.#keep({ fingerprint, token, leasedUntil: now + leaseMs, keptMs, record: null });
     return { state: 'fresh', token };
   }
 
@@ -61,7 +55,7 @@ export class KeyObject extends DurableObject<unknown> implements RemoteKey {
   }
 
   async #keep(entry: Omit<KeyEntry, 'expiresAt'>): Promise<void> {
-    const expiresAt = Date.now() + KEPT_MS;
+    const expiresAt = Date.now() + entry.keptMs;
     this.ctx.storage.kv.put(ENTRY, { ...entry, expiresAt });
     await this.ctx.storage.setAlarm(expiresAt);
   }
@@ -78,8 +72,8 @@ export function createDurableIdempotency(
   onLost: (error: unknown) => void,
 ): Idempotency {
   return {
-    begin: ({ key, fingerprint, leaseMs }) =>
-      reached(() => objects.getByName(key).begin(fingerprint, leaseMs)),
+    begin: ({ key, fingerprint, leaseMs, keptMs }) =>
+      reached(() => objects.getByName(key).begin(fingerprint, leaseMs, keptMs)),
     finish: (key, token, record) => objects.getByName(key).finish(token, record).catch(onLost),
     release: (key, token) => objects.getByName(key).release(token).catch(onLost),
     ping: () => reached(() => objects.getByName(PING).ping()),

@@ -1,4 +1,4 @@
-import { type Idempotency, KEPT_MS, type KeyEntry, stateOf } from '../../idempotency.ts';
+import { type Idempotency, type KeyEntry, stateOf } from '../../idempotency.ts';
 import { StoreUnavailable } from '../../store.ts';
 
 export interface MemoryIdempotencyOptions {
@@ -9,7 +9,7 @@ export interface MemoryIdempotencyOptions {
 /** What one api_user has here. */
 interface Holding {
   readonly apiUser: string;
-  /** The first to expire is first. */
+  /** The oldest is first. */
   readonly keys: Set<string>;
   bytes: number;
   /** Of these bytes, those of keys in flight. */
@@ -28,7 +28,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const ENTRY_BYTES = 768;
 
 /**
- * Idempotency keys in this process, for 24 hours or until 64 MiB are full. From then on each new key takes the place
+ * Idempotency keys in this process, for their time or until 64 MiB are full. From then on each new key takes the place
  * of the oldest ones of the api_user that has most here, never of an api_user that has less than the new key's own.
  *
  * A key in flight stays, with the room for its record. `begin` rejects where room cannot be made, or where an
@@ -36,7 +36,7 @@ const ENTRY_BYTES = 768;
  */
 export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}): Idempotency {
   const now = options.now ?? (() => performance.now());
-  /** In the order of `expiresAt`: each entry is put at the end and every one is kept equally long. */
+  /** The oldest first. One that is kept for less than those before it goes when they do, or is met. */
   const entries = new Map<string, Entry>();
   /** Those whose lease runs, in the order in which they began. */
   const inFlight = new Map<string, Entry>();
@@ -118,11 +118,12 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
   };
 
   return {
-    async begin({ apiUser, key, fingerprint, leaseMs, recordChars }) {
+    async begin({ apiUser, key, fingerprint, leaseMs, keptMs, recordChars }) {
       const time = now();
       passTime(time);
       const known = entries.get(key);
-      if (known !== undefined) return stateOf(known, fingerprint, time);
+      if (known !== undefined && known.expiresAt > time) return stateOf(known, fingerprint, time);
+      drop(key);
 
       const holding = holdings.get(apiUser) ?? { apiUser, keys: new Set(), bytes: 0, inFlight: 0 };
       const needed = sizeOf(key, recordChars);
@@ -132,7 +133,8 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
         fingerprint,
         token,
         leasedUntil: time + leaseMs,
-        expiresAt: time + KEPT_MS,
+        keptMs,
+        expiresAt: time + keptMs,
         record: null,
         holding,
         bytes: needed,
@@ -146,7 +148,7 @@ export function createMemoryIdempotency(options: MemoryIdempotencyOptions = {}):
       const entry = ownedBy(key, token);
       if (entry === null) return;
       drop(key);
-      put(key, { ...entry, record, expiresAt: now() + KEPT_MS, bytes: sizeOf(key, record.length) });
+      put(key, { ...entry, record, expiresAt: now() + entry.keptMs, bytes: sizeOf(key, record.length) });
     },
 
     async release(key, token) {

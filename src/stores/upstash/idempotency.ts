@@ -1,11 +1,11 @@
 import type { Redis } from '@upstash/redis';
-import { type Idempotency, type IdempotencyState, KEPT_MS } from '../../idempotency.ts';
+import type { Idempotency, IdempotencyState } from '../../idempotency.ts';
 import { StoreUnavailable } from '../../store.ts';
 import { createScript, ping } from './script.ts';
 
 /**
- * A key is a hash of `print`, `token`, `until` (the end of the lease, server time in ms) and, once finished,
- * `record`. One that is damaged is `lost`: something may have been sent. Each script is one key, one request.
+ * A key is a hash of `print`, `token`, `until` (the end of the lease, server time in ms), `kept` (its time from the
+ * last change, in ms) and, once finished, `record`. One that is damaged is `lost`: something may have been sent. Each script is one key, one request.
  */
 
 /** ARGV: fingerprint, token, lease in ms, kept in ms. Reply: the state, and what belongs to it. */
@@ -17,7 +17,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local known = redis.pcall('HMGET', key, 'print', 'until', 'record')
 if known.err then return { 'lost' } end
 if not (known[1] or known[2] or known[3]) then
-  redis.call('HSET', key, 'print', print, 'token', token, 'until', string.format('%d', now + lease))
+  redis.call('HSET', key, 'print', print, 'token', token, 'until', string.format('%d', now + lease),
+    'kept', kept)
   redis.call('PEXPIRE', key, kept)
   return { 'fresh' }
 end
@@ -28,12 +29,12 @@ if left > 0 then return { 'busy', left } end
 return { 'lost' }
 `;
 
-/** ARGV: token, record, kept in ms. */
+/** ARGV: token, record. */
 const FINISH_LUA = `#!lua flags=allow-key-locking
-local known = redis.call('HMGET', KEYS[1], 'token', 'record')
+local known = redis.call('HMGET', KEYS[1], 'token', 'record', 'kept')
 if known[1] == ARGV[1] and not known[2] then
   redis.call('HSET', KEYS[1], 'record', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  if known[3] then redis.call('PEXPIRE', KEYS[1], known[3]) end
 end
 return { 'done' }
 `;
@@ -59,13 +60,13 @@ export function createUpstashIdempotency(redis: Redis): Idempotency {
   const release = createScript(redis, RELEASE_LUA);
 
   return {
-    async begin({ key, fingerprint, leaseMs }) {
+    async begin({ key, fingerprint, leaseMs, keptMs }) {
       const token = crypto.randomUUID();
-      return stateOf(await begin(keyOf(key), [fingerprint, token, Math.ceil(leaseMs), KEPT_MS]), token);
+      return stateOf(await begin(keyOf(key), [fingerprint, token, Math.ceil(leaseMs), keptMs]), token);
     },
 
     async finish(key, token, record) {
-      assertDone(await finish(keyOf(key), [token, record, KEPT_MS]));
+      assertDone(await finish(keyOf(key), [token, record]));
     },
 
     async release(key, token) {

@@ -54,7 +54,14 @@ describe('idempotency in Durable Objects', () => {
     return { idempotency: store, advance };
   });
 
-  const request = { apiUser: 'u', key: 'k', fingerprint: 'print', leaseMs: 30_000, recordChars: 100 };
+  const request = {
+    apiUser: 'u',
+    key: 'k',
+    fingerprint: 'print',
+    leaseMs: 30_000,
+    keptMs: KEPT_MS,
+    recordChars: 100,
+  };
 
   test('an object that is moved keeps its key', async () => {
     const { store, move } = objects.idempotency();

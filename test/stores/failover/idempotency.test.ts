@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Idempotency } from '../../../src/idempotency.ts';
+import { type Idempotency, KEPT_MS } from '../../../src/idempotency.ts';
 import { StoreUnavailable } from '../../../src/store.ts';
 import { createFailoverIdempotency } from '../../../src/stores/failover/idempotency.ts';
 import { createMemoryIdempotency } from '../../../src/stores/memory/idempotency.ts';
@@ -28,7 +28,7 @@ const instance = (goOn = true): Idempotency =>
   });
 
 const begin = (keys: Idempotency, fingerprint = 'print') =>
-  keys.begin({ apiUser: 'u', key: 'k', fingerprint, leaseMs: LEASE, recordChars: 100 });
+  keys.begin({ apiUser: 'u', key: 'k', fingerprint, leaseMs: LEASE, keptMs: KEPT_MS, recordChars: 100 });
 
 async function lease(keys: Idempotency): Promise<string> {
   const found = await begin(keys);

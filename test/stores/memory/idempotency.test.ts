@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Idempotency } from '../../../src/idempotency.ts';
+import { type Idempotency, KEPT_MS } from '../../../src/idempotency.ts';
 import { StoreUnavailable } from '../../../src/store.ts';
 import { createMemoryIdempotency } from '../../../src/stores/memory/idempotency.ts';
 import { idempotencyContract } from '../../contract/idempotency.ts';
@@ -19,7 +19,7 @@ describe('64 MiB shared out', () => {
   const MANY = 100;
 
   const begin = (store: Idempotency, apiUser: string, key: string, recordChars = RECORD.length) =>
-    store.begin({ apiUser, key, fingerprint: 'print', leaseMs: LEASE, recordChars });
+    store.begin({ apiUser, key, fingerprint: 'print', leaseMs: LEASE, keptMs: KEPT_MS, recordChars });
 
   async function finish(store: Idempotency, apiUser: string, key: string, record = RECORD): Promise<void> {
     const found = await begin(store, apiUser, key, record.length);

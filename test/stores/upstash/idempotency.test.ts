@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from '@upstash/redis';
 import { describe, expect, test } from 'vitest';
-import type { Idempotency } from '../../../src/idempotency.ts';
+import { type Idempotency, KEPT_MS } from '../../../src/idempotency.ts';
 import { StoreUnavailable } from '../../../src/store.ts';
 import { createUpstashIdempotency } from '../../../src/stores/upstash/idempotency.ts';
 import { createRedis } from '../../../src/stores/upstash/redis.ts';
@@ -16,7 +16,7 @@ const storeAt = ({ url, token }: Pick<Bridge, 'url' | 'token'>) =>
   createUpstashIdempotency(createRedis({ url, token, timeoutMs: 10_000 }));
 
 const begin = (store: Idempotency, key: string, fingerprint = 'print') =>
-  store.begin({ apiUser: 'u', key, fingerprint, leaseMs: 30_000, recordChars: 100 });
+  store.begin({ apiUser: 'u', key, fingerprint, leaseMs: 30_000, keptMs: KEPT_MS, recordChars: 100 });
 
 describeWithUpstash('idempotency in Upstash Redis', (upstash) => {
   describe('on a clock of the test', () => {

@@ -30,7 +30,7 @@ export class Places {
   take(holder: string, seat: Seat): boolean {
     const own = this.#seats.get(holder)?.size ?? 0;
     const most = own < EACH_HAS ? this.#most : this.#most - this.#reserved;
-    if (this.#taken >= most && !this.#makeRoom(holder)) return false;
+    if (this.#taken >= most && !this.#makeRoom(holder, own)) return false;
     const seats = this.#seats.get(holder) ?? new Set();
     this.#seats.set(holder, seats.add(seat));
     this.#taken++;
@@ -45,28 +45,37 @@ export class Places {
     if (seats.size === 0) this.#seats.delete(holder);
   }
 
-  #makeRoom(newcomer: string): boolean {
-    const own = this.#seats.get(newcomer)?.size ?? 0;
-    const candidates = [...this.#seats].filter(([holder, { size }]) => size > own || holder === newcomer);
-    for (const [holder, seats] of candidates.sort(([, one], [, other]) => other.size - one.size)) {
-      const idle = longestIdle(seats);
-      if (idle === null) continue;
-      this.leave(holder, idle);
-      idle.giveWay();
-      return true;
+  #makeRoom(newcomer: string, own: number): boolean {
+    let holderOfMost = newcomer;
+    let most = 0;
+    let idle: Idle | null = null;
+    for (const [holder, seats] of this.#seats) {
+      const { size } = seats;
+      if ((size <= own && holder !== newcomer) || size < most) continue;
+      const longest = longestIdle(seats);
+      if (longest === null || (size === most && idle !== null && idle.since <= longest.since)) continue;
+      holderOfMost = holder;
+      most = size;
+      idle = longest;
     }
-    return false;
+    if (idle === null) return false;
+    this.leave(holderOfMost, idle.seat);
+    idle.seat.giveWay();
+    return true;
   }
 }
 
-function longestIdle(seats: ReadonlySet<Seat>): Seat | null {
-  let longest: Seat | null = null;
-  let since = Number.POSITIVE_INFINITY;
+interface Idle {
+  readonly seat: Seat;
+  readonly since: number;
+}
+
+function longestIdle(seats: ReadonlySet<Seat>): Idle | null {
+  let longest: Idle | null = null;
   for (const seat of seats) {
-    const { waitingSince } = seat;
-    if (waitingSince === null || waitingSince >= since) continue;
-    longest = seat;
-    since = waitingSince;
+    const since = seat.waitingSince;
+    if (since === null || since >= (longest?.since ?? Number.POSITIVE_INFINITY)) continue;
+    longest = { seat, since };
   }
   return longest;
 }

@@ -1,0 +1,81 @@
+/** What makes the pages live. They work without it, and then show what was there when they were loaded. */
+
+document.documentElement.classList.add('scripted');
+
+const live = document.querySelector('#live');
+
+/** Says something to a screen reader. */
+export const say = (text) => {
+  live.textContent = '';
+  requestAnimationFrame(() => {
+    live.textContent = text;
+  });
+};
+
+/** Fetches the page again and puts its region in the place of this one's; the focus stays where it was. */
+async function refresh(region) {
+  if (region.busy) return;
+  region.busy = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const fresh = page.querySelector(`[data-live="${region.dataset.live}"]`);
+    if (!fresh || fresh.innerHTML === region.innerHTML) return;
+    const focused = region.contains(document.activeElement) ? document.activeElement.id : '';
+    const known = new Set([...region.querySelectorAll('[id]')].map(({ id }) => id));
+    const hadMore = Number(fresh.dataset.count) > Number(region.dataset.count);
+    region.replaceChildren(...fresh.childNodes);
+    if (hadMore) {
+      say(`New message: ${fresh.dataset.newest}`);
+      for (const item of region.querySelectorAll('.mails a')) if (!known.has(item.id)) item.classList.add('arrived');
+    }
+    Object.assign(region.dataset, fresh.dataset);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  } catch {
+    // The sandbox has ended, or is being started again: the next turn shows.
+  } finally {
+    region.busy = false;
+  }
+}
+
+for (const region of document.querySelectorAll('[data-live]')) {
+  if (region.dataset.every) {
+    setInterval(() => document.hidden || refresh(region), Number(region.dataset.every));
+  }
+  if (region.dataset.live === 'inbox') {
+    const events = new EventSource('/sandbox/events');
+    events.addEventListener('inbox', () => refresh(region));
+    // What came between the page and the stream, or while the stream was away.
+    events.addEventListener('open', () => refresh(region));
+  }
+}
+
+for (const form of document.querySelectorAll('[data-submits]')) {
+  form.addEventListener('change', () => form.requestSubmit());
+}
+
+document.addEventListener('click', async ({ target }) => {
+  const button = target.closest('[data-copy]');
+  if (!button) return;
+  const pre = button.closest('.code').querySelector('pre');
+  await navigator.clipboard.writeText(pre.dataset.whole ?? pre.textContent);
+  button.textContent = 'Copied';
+  say('Copied');
+  setTimeout(() => {
+    button.textContent = 'Copy';
+  }, 1500);
+});
+
+/** `/` searches and `c` composes, where nothing is being written. */
+document.addEventListener('keydown', (event) => {
+  const isWriting = event.target.closest('input, textarea, select, [contenteditable]');
+  if (isWriting || event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (field) {
+    event.preventDefault();
+    field.focus();
+  } else if (event.key === 'c') {
+    location.href = '/sandbox/compose';
+  }
+});

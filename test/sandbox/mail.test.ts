@@ -1,0 +1,54 @@
+import PostalMime from 'postal-mime';
+import { expect, it } from 'vitest';
+import { framed } from '../../src/sandbox/mail.ts';
+
+const PART = 'data:image/png;base64,iVBORw==';
+
+async function frame(html: string) {
+  const raw = [
+    'Content-Type: multipart/related; boundary=x',
+    '',
+    '--x',
+    'Content-Type: text/html; charset=utf-8',
+    '',
+    html,
+    '--x',
+    'Content-Type: image/png',
+    'Content-ID: <a+b@ifaxin.com>',
+    'Content-Transfer-Encoding: base64',
+    '',
+    'iVBORw==',
+    '--x--',
+    '',
+  ].join('\r\n');
+  const result = framed(await PostalMime.parse(raw));
+  return { ...result, html: result.html.trimEnd() };
+}
+
+it.each([
+  ['<img src="cid:a+b@ifaxin.com">', `<img src="${PART}">`],
+  ['<img src=cid:a+b@ifaxin.com>', `<img src=${PART}>`],
+  ["<img src='CID:a%2Bb@ifaxin.com'>", `<img src='${PART}'>`],
+  ['<img src="cid:a&#43;b&#64;ifaxin.com">', `<img src="${PART}">`],
+  ['<td background="cid:a+b@ifaxin.com">', `<td background="${PART}">`],
+  ['<p style="background:url(cid:a+b@ifaxin.com)">', `<p style="background:url(${PART})">`],
+  [
+    '<p style="background:url(&quot;cid:a+b@ifaxin.com&quot;) top">',
+    `<p style="background:url(&quot;${PART}&quot;) top">`,
+  ],
+  ['<style>p{background:url("cid:a+b@ifaxin.com")}</style>', `<style>p{background:url("${PART}")}</style>`],
+  // In the text it is a word, and a picture that is not there stays away.
+  ['<p>cid:a+b@ifaxin.com</p>', '<p>cid:a+b@ifaxin.com</p>'],
+  ['<img src="cid:other@ifaxin.com">', '<img src="cid:other@ifaxin.com">'],
+  ['<a href="https://ifaxin.com/">', '<a href="https://ifaxin.com/">'],
+  // A preconnect would be a request, whatever the policy says.
+  ['<link rel="preconnect" href="x">', '<link rel="blocked" href="x">'],
+])('%s', async (html, expected) => {
+  expect(await frame(html)).toEqual({ html: expected, remote: 0 });
+});
+
+it('counts what lies elsewhere', async () => {
+  const html = `<img src="https://e.example/1"><img src=//e.example/2><link rel=stylesheet href="http://e.example/3">
+<style>@import url(https://e.example/4);</style><p style="background:url('https://e.example/5')"><img srcset="https://e.example/6 2x">`;
+  expect((await frame(html)).remote).toBe(6);
+});

@@ -19,6 +19,7 @@ import { type Block, blocksOf, PAGES, proseOf } from '../support/markdown.ts';
 /** Pages whose blocks another test runs, all of them. */
 const OTHER_TESTS: Readonly<Record<string, string>> = {
   'docs/smtp-clients.md': 'test/smtp/examples.test.ts',
+  'docs/client.md': 'test/package.test.ts',
 };
 
 /** Blocks that do not run here: page, how the block begins, and what holds it instead. */

@@ -24,7 +24,7 @@ try {
         { filename: 'order.csv', contentType: 'text/csv', content: new TextEncoder().encode('item;1\n') },
       ],
     },
-    { idempotencyKey: 'order-17-shipped' },
+    { idempotencyKey: 'order-19-shipped' },
   );
   console.log(`Sent as ${receipt.messageId}`);
 } catch (error) {

@@ -12,7 +12,7 @@ const response = await fetch(`${POSTERN_URL}/v1/messages`, {
   headers: {
     Authorization: `Bearer ${POSTERN_TOKEN}`,
     'Content-Type': 'application/json',
-    'Idempotency-Key': 'order-17-shipped',
+    'Idempotency-Key': 'order-18-shipped',
   },
   body: JSON.stringify({
     from: 'Shop <shop@example.com>',

@@ -17,7 +17,7 @@ $context = stream_context_create(['http' => [
     'header' => [
         "Authorization: Bearer $token",
         'Content-Type: application/json',
-        'Idempotency-Key: order-17-shipped',
+        'Idempotency-Key: order-22-shipped',
     ],
     'content' => json_encode($message, JSON_THROW_ON_ERROR),
     'timeout' => 30,

@@ -19,7 +19,7 @@ message = EmailMessage()
 message["From"] = "Shop <shop@example.com>"
 message["To"] = "ben@example.com"
 message["Subject"] = "Your order is on its way"
-message["Idempotency-Key"] = "order-17-shipped"
+message["Idempotency-Key"] = "order-21-shipped"
 message.set_content("It should arrive on Thursday.")
 
 with smtplib.SMTP(HOST, PORT, timeout=30) as smtp:

@@ -24,7 +24,7 @@ request = urllib.request.Request(
     headers={
         "Authorization": f"Bearer {TOKEN}",
         "Content-Type": "application/json",
-        "Idempotency-Key": "order-17-shipped",
+        "Idempotency-Key": "order-20-shipped",
     },
 )
 try:

@@ -45,7 +45,7 @@ func main() {
 	}
 	request.Header.Set("Authorization", "Bearer "+getenv("POSTERN_TOKEN", "sandbox-token-for-development"))
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", "order-17-shipped")
+	request.Header.Set("Idempotency-Key", "order-23-shipped")
 
 	client := &http.Client{Timeout: 30 * time.Second}
 	response, err := client.Do(request)

@@ -117,11 +117,15 @@ describe('an app', () => {
     ['esnext', 'bundler', 'es2022,dom'],
   ])('compiles with module %s, resolution %s and lib %s', async (module, moduleResolution, lib) => {
     await writeFile(join(app, 'app.ts'), APP);
+    await writeFile(join(app, 'client.ts'), snippets('Send', 'When it fails'));
+    await writeFile(join(app, 'mailer.ts'), snippets('nodemailer'));
     const options = { module, moduleResolution, lib, target: 'es2022', types: 'node' };
     const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
     const strict = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--skipLibCheck', 'false'];
     const tsc = join(ROOT, 'node_modules/tsc/bin/tsc');
-    const compiled = run(process.execPath, [tsc, ...flags, ...strict, 'app.ts'], { cwd: app });
+    const compiled = run(process.execPath, [tsc, ...flags, ...strict, 'app.ts', 'client.ts', 'mailer.ts'], {
+      cwd: app,
+    });
     expect((await compiled.catch((error) => error)).stdout).toBe('');
   });
 
@@ -164,6 +168,27 @@ describe('an app', () => {
     expect(arrived).toMatchObject({ attachments: [{ contentId: '<image1>', contentType: 'image/png' }] });
   });
 });
+
+const page = await readFile('docs/client.md', 'utf8');
+
+/** The code below these headings of docs/client.md, with what stands around it in an app. */
+function snippets(...headings: readonly string[]): string {
+  const sections = headings.map((heading) => page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '');
+  const code = sections.flatMap((section) => [...section.matchAll(/```ts\n([\s\S]*?)```/g)]);
+  if (code.length === 0) throw new Error(`docs/client.md has no code below ${headings.join(', ')}`);
+  return [AROUND, ...code.map(([, text]) => text)].join('\n');
+}
+
+const AROUND = `import { readFile } from 'node:fs/promises';
+import type { SendMailOptions } from 'nodemailer';
+import type { Message } from 'postern/client';
+import type { PosternMail } from 'postern/nodemailer';
+
+declare const token: string, from: string, to: string, subject: string, text: string, html: string;
+declare const idempotencyKey: string;
+declare const attachments: NonNullable<SendMailOptions['attachments']>;
+declare const message: Message;
+`;
 
 const APP = `import { createTransport } from 'nodemailer';
 import { createClient, type Message, PosternError, type Receipt } from 'postern/client';

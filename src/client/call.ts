@@ -9,11 +9,11 @@ export interface CallerOptions {
   /** A gateway token. It may send in the account's name: keep it on a server, never in a page. */
   readonly token: string;
   /** Instead of the runtime's own. */
-  readonly fetch?: typeof fetch;
-  /** For a whole call with all its attempts, in milliseconds; 60 s if absent. */
-  readonly timeoutMs?: number;
+  readonly fetch?: typeof fetch | undefined;
+  /** For a whole call with all its attempts, in milliseconds; 90 s if absent. */
+  readonly timeoutMs?: number | undefined;
   /** How often a call is tried again at most; 4 if absent. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
 }
 
 export interface Call<Body> {
@@ -22,8 +22,9 @@ export interface Call<Body> {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Blob;
-  /** The status of the answer that is `Body`. */
+  /** The status of the answer that is `Body`, and a member that tells it from what another service answers. */
   readonly status: number;
+  readonly member: string & keyof Body;
   /** With a key a repeated request sends nothing twice. */
   readonly idempotencyKey?: string;
   /** Whether a request that went unanswered may be repeated; true if absent. */
@@ -40,8 +41,8 @@ export interface Call<Body> {
  */
 export type Caller = <Body>(call: Call<Body>) => Promise<Body>;
 
-/** A gateway answers within 25 s, by its own deadline: later than this, the connection is dead. */
-const ATTEMPT_MS = 30_000;
+/** A gateway gives a request 25 s to arrive and 25 s to be sent: later than this, the connection is dead. */
+const ATTEMPT_MS = 55_000;
 
 /** The first pause is up to this long, and each further one up to twice as long. */
 const FIRST_PAUSE_MS = 300;
@@ -52,7 +53,7 @@ const AWAY = [408, 425, 429, 502, 503, 504];
 
 /** @throws {TypeError} where the address or the token cannot be one */
 export function createCaller(options: CallerOptions): Caller {
-  const { token, timeoutMs = 60_000, retries = 4 } = options;
+  const { token, timeoutMs = 90_000, retries = 4 } = options;
   const base = baseOf(options.url);
   if (!/^[\x21-\x7e]+$/.test(token ?? '')) {
     throw new TypeError('Give "token" as one of the gateway\'s tokens, without spaces.');
@@ -125,13 +126,13 @@ export function createCaller(options: CallerOptions): Caller {
 }
 
 function answerOf<Body>(
-  { status: expected, idempotencyKey: key }: Call<Body>,
+  { status: expected, member, idempotencyKey: key }: Call<Body>,
   response: Response,
   text: string,
 ): Body | PosternError {
   const { status, headers } = response;
   const json = jsonOf(text);
-  if (status === expected && json !== null) return json as Body;
+  if (status === expected && json !== null && member in json) return json as Body;
   const retryAfterMs = retryAfterOf(headers);
   const idempotencyKey = key ?? null;
   if (isProblem(json)) {

@@ -85,14 +85,14 @@ export interface Client {
 export function createClient(options: ClientOptions): Client {
   const call = createCaller(options);
 
-  const get = <Body>(path: string, { signal }: CallOptions) =>
-    call<Body>({ method: 'GET', path, status: 200, signal });
+  const get = <Body>(path: string, member: Call<Body>['member'], { signal }: CallOptions) =>
+    call<Body>({ method: 'GET', path, status: 200, member, signal });
 
   async function post<Body>(
     path: string,
     json: unknown,
     { signal, idempotencyKey }: SendOptions,
-    more: Pick<Call<Body>, 'status' | 'headers' | 'isUnfinished'>,
+    more: Pick<Call<Body>, 'status' | 'member' | 'headers' | 'isUnfinished'>,
   ): Promise<Body> {
     return call<Body>({
       method: 'POST',
@@ -108,7 +108,10 @@ export function createClient(options: ClientOptions): Client {
   const client: Client = {
     async send(message, sending = {}) {
       if ((message as LaterMessage).sendAt) throw new TypeError('Use queue() for a message with "sendAt".');
-      return post('/v1/messages', await encoded(message), sending, { status: 200 });
+      return post('/v1/messages', await encoded(message), sending, {
+        status: 200,
+        member: 'accepted',
+      });
     },
     async sendRaw(message, { from, to = [], label, signal, idempotencyKey } = {}) {
       const query = queryOf([['from', from], ...to.map((one) => ['to', one] as const), ['label', label]]);
@@ -118,20 +121,30 @@ export function createClient(options: ClientOptions): Client {
         headers: { 'Content-Type': 'message/rfc822' },
         body: new Blob([message as BlobPart]),
         status: 200,
+        member: 'accepted',
         idempotencyKey: keyOf(idempotencyKey),
         signal,
       });
     },
     async sendBatch(messages, sending = {}) {
       const all = await Promise.all(messages.map(encoded));
-      return post('/v1/messages/batch', all, sending, { status: 200, isUnfinished });
+      return post('/v1/messages/batch', all, sending, {
+        status: 200,
+        member: 'length',
+        isUnfinished,
+      });
     },
     async queue(message, sending = {}) {
       const headers = { Prefer: 'respond-async' };
-      return post('/v1/messages', await encoded(message), sending, { status: 202, headers });
+      return post('/v1/messages', await encoded(message), sending, {
+        status: 202,
+        member: 'state',
+        headers,
+      });
     },
-    message: (id, reading = {}) => get(pathOf(id), reading),
-    messages: (query = {}, reading = {}) => get(`/v1/messages${queryOf(Object.entries(query))}`, reading),
+    message: (id, reading = {}) => get(pathOf(id), 'state', reading),
+    messages: (query = {}, reading = {}) =>
+      get(`/v1/messages${queryOf(Object.entries(query))}`, 'messages', reading),
     async *eachMessage(query = {}, reading = {}) {
       let cursor: string | null | undefined = query.cursor;
       do {
@@ -142,7 +155,13 @@ export function createClient(options: ClientOptions): Client {
     },
     async cancel(id, { signal } = {}) {
       try {
-        return await call<QueuedMessage>({ method: 'DELETE', path: pathOf(id), status: 200, signal });
+        return await call<QueuedMessage>({
+          method: 'DELETE',
+          path: pathOf(id),
+          status: 200,
+          member: 'state',
+          signal,
+        });
       } catch (error) {
         if (!(error instanceof PosternError && error.code === 'not-cancellable')) throw error;
         // Cancelled already, perhaps by an attempt whose answer was lost.
@@ -151,7 +170,7 @@ export function createClient(options: ClientOptions): Client {
         throw error;
       }
     },
-    quota: (reading = {}) => get('/v1/quota', reading),
+    quota: (reading = {}) => get('/v1/quota', 'remaining', reading),
     reportCalls: (count, { signal } = {}) =>
       call({
         method: 'POST',
@@ -159,6 +178,7 @@ export function createClient(options: ClientOptions): Client {
         body: JSON.stringify({ count }),
         headers: JSON_BODY,
         status: 200,
+        member: 'remaining',
         // Drawn twice they would be missing from the window.
         repeatable: false,
         signal,

@@ -7,7 +7,7 @@ import { type ClientOptions, createClient, type Receipt, type SendOptions } from
 
 export interface PosternOptions extends ClientOptions {
   /** The label of every message that has none of its own. */
-  readonly label?: number;
+  readonly label?: number | undefined;
 }
 
 /** What a message may have beside nodemailer's own fields. */

@@ -293,7 +293,8 @@ describe('an end', () => {
 describe('what is no Postern', () => {
   test.each([
     ['a page', () => new Response('<h1>Welcome</h1>'), 200, 1],
-    ['JSON of another service', () => Response.json({ ok: true }, { status: 201 }), 201, 1],
+    ['JSON of another service', () => Response.json({ ok: true }), 200, 1],
+    ['JSON with another status', () => Response.json({ accepted: [] }, { status: 201 }), 201, 1],
     ['JSON that is no object', () => Response.json('fine'), 200, 1],
     ["a proxy's error", () => new Response('Bad Gateway', { status: 502 }), 502, 2],
     ['JSON of a load balancer', () => Response.json({ message: 'no' }, { status: 503 }), 503, 2],

@@ -22,6 +22,7 @@ const OTHER_TESTS: Readonly<Record<string, string>> = {
   'docs/console.md': 'test/docs/console.test.ts',
   'docs/sending.md': 'test/docs/sending.test.ts',
   'docs/smtp-clients.md': 'test/smtp/examples.test.ts',
+  'docs/client.md': 'test/package.test.ts',
 };
 
 /** Blocks that do not run here: page, how the block begins, and what holds it instead. */

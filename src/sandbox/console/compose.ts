@@ -60,7 +60,7 @@ export function composePage(token: string, faults: Faults): Page {
         <section aria-labelledby="faults"><h2 id="faults">When it goes wrong</h2>${faultPanel(faults)}</section>
       </div>
     </div>`;
-  return { name: 'Compose', title: 'Compose', main, scripts: ['compose.js'] };
+  return { name: 'Compose', title: 'Compose', main, scripts: ['compose-form.js'] };
 }
 
 const field = (

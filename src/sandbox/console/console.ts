@@ -35,7 +35,7 @@ export interface ConsoleOptions {
 const FILES: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
   'script.js': 'text/javascript; charset=utf-8',
-  'compose.js': 'text/javascript; charset=utf-8',
+  'compose-form.js': 'text/javascript; charset=utf-8',
   'icon.svg': 'image/svg+xml',
 };
 

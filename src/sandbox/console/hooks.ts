@@ -50,7 +50,7 @@ export function hookPage(hook: HookFacts, trial: Trial | null, token: string): P
       </form>
       <section class="beside" aria-label="The mail" id="mail">${trial === null ? html`<p class="empty">The mail shows up here. Nothing is sent.</p>` : preview(hook, trial, token)}</section>
     </div>`;
-  return { name: 'Hooks', title: hook.name, main, scripts: ['compose.js'] };
+  return { name: 'Hooks', title: hook.name, main, scripts: ['compose-form.js'] };
 }
 
 const list = (value: unknown): string => (Array.isArray(value) ? value.join(', ') : String(value ?? ''));

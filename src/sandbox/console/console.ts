@@ -164,7 +164,7 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
         const unwatch = inbox.watch(
           () => void stream.writeSSE({ event: 'inbox', data: String(inbox.next - 1) }),
         );
-        const alive = setInterval(() => void stream.write(': \n\n'), KEEP_ALIVE_MS);
+        const alive = setInterval(() => void stream.writeSSE({ event: 'alive', data: '' }), KEEP_ALIVE_MS);
         const onEnding = () => end();
         stream.onAbort(end);
         ending.addEventListener('abort', onEnding);

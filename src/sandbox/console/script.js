@@ -84,6 +84,9 @@ function follow(region) {
   listen();
 }
 
+// On a phone the tabs are wider than the page.
+document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
 for (const form of document.querySelectorAll('[data-submits]')) {
   form.addEventListener('change', () => form.requestSubmit());
 }

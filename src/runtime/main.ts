@@ -50,7 +50,7 @@ curl -sS ${url}/v1/messages -H 'Authorization: Bearer ${SANDBOX_TOKEN}' -H 'Cont
 Or by SMTP, on port ${smtpPort}${smtpsPort === null ? '' : `, with TLS from the first byte on port ${smtpsPort}`}:
 python3 -c "import smtplib; s = smtplib.SMTP('localhost', ${smtpPort}); s.login('sandbox#31337', '${SANDBOX_TOKEN}'); s.sendmail('support@ifaxin.com', 'ben@ifaxin.com', 'Subject: Hello by SMTP\\n\\nHello'); s.quit()"
 
-See it arrive:
+See it arrive, at ${url} in a browser, or by
 curl -sS ${url}/sandbox/messages/1
 
 An SMTP client that checks certificates trusts the sandbox, until its next start, by the file at

@@ -21,30 +21,47 @@ export interface Glance {
 const glances = new WeakMap<ReceivedMessage, Promise<Glance>>();
 
 const MOST_EXCERPT = 160;
+/** A message may have megabytes, and its text comes first. */
+const MOST_GLANCED = 1_000_000;
 const MOST_WORDS = 200_000;
 
-export const parse = (message: ReceivedMessage): Promise<Email> => PostalMime.parse(message.raw);
+/** What cannot be parsed as a whole is shown by its header section. */
+export const parse = ({ raw }: Pick<ReceivedMessage, 'raw'>): Promise<Email> =>
+  PostalMime.parse(raw).catch(() => {
+    const end = raw.indexOf('\r\n\r\n');
+    const header = raw
+      .subarray(0, end < 0 ? raw.length : end)
+      .subarray(0, MOST_GLANCED)
+      .toString('latin1');
+    return PostalMime.parse(`${header.replace(/^content-type:/gim, 'X-Content-Type:')}\r\n\r\n`);
+  });
 
 export function glanceAt(message: ReceivedMessage): Promise<Glance> {
   const known = glances.get(message);
   if (known) return known;
-  const glance = parse(message).then((email) => {
-    const { subject = '', from, text = '', html = '', attachments } = email;
-    const excerpt = (text || html.replace(/<style[\s\S]*?<\/style>|<[^>]*>/gi, ' '))
-      .replace(/\s+/g, ' ')
-      .trim();
-    const { address, name } = from && 'address' in from ? from : { address: message.envelope.from, name: '' };
-    const words = [subject, name, address, ...message.envelope.to, excerpt].join('\n').slice(0, MOST_WORDS);
-    return {
-      subject,
-      from: name || address || message.envelope.from,
-      excerpt: excerpt.slice(0, MOST_EXCERPT),
-      parts: attachments.length,
-      words: words.toLowerCase(),
-    };
-  });
+  const glance = glanced(message);
   glances.set(message, glance);
   return glance;
+}
+
+async function glanced({ raw, envelope }: ReceivedMessage): Promise<Glance> {
+  const {
+    subject = '',
+    from,
+    text,
+    html = '',
+    attachments,
+  } = await parse({ raw: raw.subarray(0, MOST_GLANCED) });
+  const plain = text || html.replace(/<style[\s\S]*?<\/style>|<[^>]*>/gi, ' ');
+  const excerpt = plain.slice(0, MOST_WORDS).replace(/\s+/g, ' ').trim();
+  const { address, name } = from && 'address' in from ? from : { address: '', name: '' };
+  return {
+    subject,
+    from: name || address || envelope.from || '<>',
+    excerpt: excerpt.slice(0, MOST_EXCERPT),
+    parts: attachments.length,
+    words: [subject, name, address, envelope.from, ...envelope.to, excerpt].join('\n').toLowerCase(),
+  };
 }
 
 /** Attachments and inline images are bytes or text. */

@@ -1,7 +1,8 @@
 /** Chromium out of npm, and a sandbox for it to look at. */
 
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,24 +10,41 @@ import { join } from 'node:path';
 import { type Browser, chromium as playwright } from 'playwright-core';
 import { type Postern, start } from '../../src/runtime/node.ts';
 
-/** Starts the browser; the first time, its version is unpacked into a folder of its own. */
+/** Whether the browser is for this machine: its package has one for Linux on x64. */
+export const hasBrowser = process.platform === 'linux' && process.arch === 'x64';
+
+/** Starts the browser; the first time, its version is unpacked into a folder of its own, with the libraries it needs. */
 export async function startBrowser(args: readonly string[] = []): Promise<Browser> {
-  const { version } = createRequire(import.meta.url)('../../node_modules/@sparticuz/chromium/package.json');
-  const folder = join(tmpdir(), `postern-chromium-${version}`);
-  await mkdir(folder, { recursive: true });
-  // The package knows no other way to say where.
-  process.env.TMPDIR = folder;
-  const { default: chromium } = await import('@sparticuz/chromium');
-  chromium.setGraphicsMode = false;
-  const executablePath = await chromium.executablePath();
-  // Its own arguments are for Lambda, and switch off what keeps sites apart.
-  return playwright.launch({ executablePath, args: ['--no-sandbox', ...args] });
+  const folder = await unpacked();
+  return playwright.launch({
+    executablePath: join(folder, 'chromium'),
+    // Its package's arguments are for Lambda, and switch off what keeps sites apart.
+    args: ['--no-sandbox', ...args],
+    env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'al2023/lib') },
+  });
 }
 
-export interface RunningSandbox extends Postern {
-  readonly url: string;
-  /** `POST /v1/messages`. */
-  send(message: unknown, headers?: Record<string, string>): Promise<Response>;
+async function unpacked(): Promise<string> {
+  const packed = join(createRequire(import.meta.url).resolve('@sparticuz/chromium'), '../..');
+  const { version } = JSON.parse(await readFile(join(packed, 'package.json'), 'utf8')) as { version: string };
+  const folder = join(tmpdir(), `postern-chromium-${version}`);
+  if (existsSync(folder)) return folder;
+  const fresh = await mkdtemp(`${folder}-`);
+  const before = process.env.TMPDIR;
+  try {
+    // The package knows no other way to say where.
+    process.env.TMPDIR = fresh;
+    const { default: chromium, inflate } = await import('@sparticuz/chromium');
+    chromium.setGraphicsMode = false;
+    await chromium.executablePath();
+    await inflate(join(packed, 'bin/al2023.tar.br'));
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
+  // Whole or not there; another process may have been faster.
+  await rename(fresh, folder).catch(() => rm(fresh, { recursive: true }));
+  return folder;
 }
 
 /** Whoever the browser talks to beside this machine's own doors. */
@@ -54,6 +72,12 @@ export async function startStrangers(): Promise<Strangers> {
     args: [`--host-resolver-rules=MAP * 127.0.0.1:${port}, EXCLUDE localhost, EXCLUDE 127.0.0.1`],
     close: () => void server.close(),
   };
+}
+
+export interface RunningSandbox extends Postern {
+  readonly url: string;
+  /** `POST /v1/messages`. */
+  send(message: unknown, headers?: Record<string, string>): Promise<Response>;
 }
 
 /** Starts the real gateway with its sandbox, on free ports. */

@@ -1,10 +1,14 @@
 /** The sandbox's console in a real browser, over the real gateway. */
 
+import { execFile, execFileSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
+import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { PICTURE } from '../support/postern.ts';
 import {
+  hasBrowser,
   type RunningSandbox,
   type Strangers,
   startBrowser,
@@ -16,133 +20,153 @@ let sandbox: RunningSandbox;
 let browser: Browser;
 let strangers: Strangers;
 
-beforeAll(async () => {
-  strangers = await startStrangers();
-  [sandbox, browser] = await Promise.all([startSandbox(), startBrowser(strangers.args)]);
-});
-afterAll(async () => {
-  strangers?.close();
-  await browser?.close();
-  await sandbox?.close();
-});
-beforeEach(async () => {
-  sandbox.sandbox?.inbox.clear();
-  await fetch(`${sandbox.url}/sandbox/fault`, {
-    method: 'PUT',
-    body: JSON.stringify({ fault: 'busy', times: 0 }),
+if (!hasBrowser)
+  console.warn('The browser of @sparticuz/chromium is for Linux on x64, its tests are left out.');
+
+/** A loaded machine paints slowly. */
+const TIMEOUT_MS = 180_000;
+
+describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
+  beforeAll(async () => {
+    strangers = await startStrangers();
+    [sandbox, browser] = await Promise.all([startSandbox(), startBrowser(strangers.args)]);
   });
-});
-
-/** A page that talks to the sandbox alone, or its test fails. */
-async function open(path: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
-  const context = await browser.newContext(options);
-  const asked: string[] = [];
-  const errors: string[] = [];
-  context.on('requestfinished', (request) => asked.push(request.url()));
-  context.on('weberror', (error) => errors.push(String(error.error())));
-  onTestFinished(async () => {
-    await context.close();
-    const isOurs = (url: string) => url.startsWith(`${sandbox.url}/`) || /^(?:data|blob|about):/.test(url);
-    expect(asked.filter((url) => !isOurs(url))).toEqual([]);
-    expect(strangers.connections).toBe(0);
-    expect(errors).toEqual([]);
+  afterAll(async () => {
+    strangers?.close();
+    await browser?.close();
+    await sandbox?.close();
   });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  await page.goto(sandbox.url + path);
-  return page;
-}
-
-const PNG = Buffer.from(PICTURE, 'base64');
-const picture = { name: 'dot.png', mimeType: 'image/png', buffer: PNG };
-const message = { from: 'a@ifaxin.com', to: 'ben@ifaxin.com', subject: 'Hello', text: 'Hello' };
-
-describe('the inbox', () => {
-  it('shows new mail at once, and says so to a screen reader', async () => {
-    const page = await open('/');
-    await page.getByRole('heading', { name: 'No mail yet' }).waitFor();
-    await sandbox.send({ ...message, subject: 'Live <b>mail</b>', label: 42 });
-    await page.getByRole('link', { name: /Live <b>mail<\/b>/ }).waitFor();
-    await page.locator('#live', { hasText: 'New message: Live <b>mail</b>' }).waitFor();
-    expect(await page.locator('.mails b').count()).toBe(0);
+  beforeEach(async () => {
+    sandbox.sandbox?.inbox.clear();
+    await fetch(`${sandbox.url}/sandbox/fault`, {
+      method: 'PUT',
+      body: JSON.stringify({ fault: 'busy', times: 0 }),
+    });
   });
 
-  it('searches, and filters by recipient and label', async () => {
-    await sandbox.send({ ...message, subject: 'One', text: 'needle', label: 1 });
-    await sandbox.send({ ...message, subject: 'Two', to: 'ada@ifaxin.com', label: 2 });
-    const page = await open('/');
-    const subjects = () => page.locator('.mails .subject').allTextContents();
-    expect(await subjects()).toEqual(['Two', 'One']);
-    await page.getByLabel('Search').fill('NEEDLE');
-    await page.keyboard.press('Enter');
-    await page.waitForURL(/q=NEEDLE/);
-    expect(await subjects()).toEqual(['One']);
-    await page.goto(sandbox.url);
-    await page.getByLabel('Recipient').selectOption('ada@ifaxin.com');
-    await page.waitForURL(/to=ada/);
-    expect(await subjects()).toEqual(['Two']);
-    await page.goto(sandbox.url);
-    await page.getByLabel('Label').selectOption('1');
-    await page.waitForURL(/label=1/);
-    expect(await subjects()).toEqual(['One']);
-    // What comes meanwhile and does not fit stays away.
-    await sandbox.send({ ...message, subject: 'Three', label: 2 });
-    await sandbox.send({ ...message, subject: 'Four', label: 1 });
-    await page.getByRole('link', { name: /Four/ }).waitFor();
-    expect(await subjects()).toEqual(['Four', 'One']);
+  function isMissing(program: string): boolean {
+    try {
+      execFileSync('which', [program], { stdio: 'ignore' });
+      return false;
+    } catch {
+      console.warn(`${program} is not installed, its request is not tried.`);
+      return true;
+    }
+  }
+
+  /** A page that talks to the sandbox alone, or its test fails. */
+  async function open(path: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const context = await browser.newContext(options);
+    const asked: string[] = [];
+    const errors: string[] = [];
+    context.on('requestfinished', (request) => asked.push(request.url()));
+    context.on('weberror', (error) => errors.push(String(error.error())));
+    onTestFinished(async () => {
+      await context.close();
+      const isOurs = (url: string) => url.startsWith(`${sandbox.url}/`) || /^(?:data|blob|about):/.test(url);
+      expect(asked.filter((url) => !isOurs(url))).toEqual([]);
+      expect(strangers.connections).toBe(0);
+      expect(errors).toEqual([]);
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    await page.goto(sandbox.url + path);
+    return page;
+  }
+
+  const PNG = Buffer.from(PICTURE, 'base64');
+  const POLL = { timeout: 10_000 };
+  /** Long enough to be shown by its beginning; what stands behind a PNG is no harm. */
+  const LONG = Buffer.concat([PNG, Buffer.alloc(500)]);
+  const picture = { name: 'dot.png', mimeType: 'image/png', buffer: PNG };
+  const message = { from: 'a@ifaxin.com', to: 'ben@ifaxin.com', subject: 'Hello', text: 'Hello' };
+
+  describe('the inbox', () => {
+    it('shows new mail at once, and says so to a screen reader', async () => {
+      const page = await open('/');
+      await page.getByRole('heading', { name: 'No mail yet' }).waitFor();
+      await sandbox.send({ ...message, subject: 'Live <b>mail</b>', label: 42 });
+      await page.getByRole('link', { name: /Live <b>mail<\/b>/ }).waitFor();
+      await page.locator('#live', { hasText: 'New message: Live <b>mail</b>' }).waitFor();
+      expect(await page.locator('.mails b').count()).toBe(0);
+    });
+
+    it('searches, and filters by recipient and label', async () => {
+      await sandbox.send({ ...message, subject: 'One', text: 'needle', label: 1 });
+      await sandbox.send({ ...message, subject: 'Two', to: 'ada@ifaxin.com', label: 2 });
+      const page = await open('/');
+      const subjects = () => page.locator('.mails .subject').allTextContents();
+      expect(await subjects()).toEqual(['Two', 'One']);
+      await page.getByLabel('Search').fill('NEEDLE');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/q=NEEDLE/);
+      expect(await subjects()).toEqual(['One']);
+      await page.goto(sandbox.url);
+      await page.getByLabel('Recipient').selectOption('ada@ifaxin.com');
+      await page.waitForURL(/to=ada/);
+      expect(await subjects()).toEqual(['Two']);
+      await page.goto(sandbox.url);
+      await page.getByLabel('Label').selectOption('1');
+      await page.waitForURL(/label=1/);
+      expect(await subjects()).toEqual(['One']);
+      // What comes meanwhile and does not fit stays away.
+      await sandbox.send({ ...message, subject: 'Three', label: 2 });
+      await sandbox.send({ ...message, subject: 'Four', label: 1 });
+      await page.getByRole('link', { name: /Four/ }).waitFor();
+      expect(await subjects()).toEqual(['Four', 'One']);
+    });
+
+    it('deletes one, and all', async () => {
+      for (const subject of ['One', 'Two', 'Three']) await sandbox.send({ ...message, subject });
+      const page = await open('/');
+      await page.getByRole('link', { name: /Two/ }).click();
+      await page.getByRole('button', { name: 'Delete' }).click();
+      await page.waitForURL(`${sandbox.url}/`);
+      expect(await page.locator('.mails .subject').allTextContents()).toEqual(['Three', 'One']);
+      await page.getByRole('button', { name: 'Delete all' }).click();
+      await page.getByRole('heading', { name: 'No mail yet' }).waitFor();
+      expect(sandbox.sandbox?.inbox.messages).toEqual([]);
+    });
   });
 
-  it('deletes one, and all', async () => {
-    for (const subject of ['One', 'Two', 'Three']) await sandbox.send({ ...message, subject });
-    const page = await open('/');
-    await page.getByRole('link', { name: /Two/ }).click();
-    await page.getByRole('button', { name: 'Delete' }).click();
-    await page.waitForURL(`${sandbox.url}/`);
-    expect(await page.locator('.mails .subject').allTextContents()).toEqual(['Three', 'One']);
-    await page.getByRole('button', { name: 'Delete all' }).click();
-    await page.getByRole('heading', { name: 'No mail yet' }).waitFor();
-    expect(sandbox.sandbox?.inbox.messages).toEqual([]);
-  });
-});
+  describe('a message', () => {
+    it('is painted with its pictures, and lists its parts, headers, source and receipt', async () => {
+      const picked = { cid: 'image1', contentType: 'image/png', content: PICTURE, filename: 'dot.png' };
+      const html =
+        '<p>See <img id="tag" src="cid:image1"></p><p id="css" style="background:url(&quot;cid:image1&quot;)">x';
+      const file = { filename: 'a b;".txt', contentType: 'text/plain', content: btoa('content') };
+      await sandbox.send({ ...message, html, label: 31337, inlineImages: [picked], attachments: [file] });
+      const page = await open('/');
+      await page.getByRole('link', { name: /Hello/ }).click();
+      const frame = page.frameLocator('iframe.mail');
+      const widthOf = (image: Element) => (image as HTMLImageElement).naturalWidth;
+      await expect.poll(() => frame.locator('#tag').evaluate(widthOf), POLL).toBe(1);
+      const background = (element: Element) => getComputedStyle(element).backgroundImage;
+      expect(await frame.locator('#css').evaluate(background)).toMatch(/^url\("data:image\/png/);
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByText('a b;".txt').click(),
+      ]);
+      expect(download.suggestedFilename()).toMatch(/^a b;.\.txt$/);
+      await page.getByRole('link', { name: 'Headers' }).click();
+      await page.getByRole('row', { name: /^Subject Hello$/i }).waitFor();
+      await page.getByRole('link', { name: 'Source' }).click();
+      expect(await page.locator('pre.source').textContent()).toContain('Content-ID: <image1>');
+      await page.getByRole('link', { name: 'Receipt' }).click();
+      expect(await page.locator('.view').textContent()).toMatch(/accepted.*inbound0\$ben@ifaxin\.com.*HTTP/s);
+    });
 
-describe('a message', () => {
-  it('is painted with its pictures, and lists its parts, headers, source and receipt', async () => {
-    const picked = { cid: 'image1', contentType: 'image/png', content: PICTURE, filename: 'dot.png' };
-    const html =
-      '<p>See <img id="tag" src="cid:image1"></p><p id="css" style="background:url(&quot;cid:image1&quot;)">x';
-    const file = { filename: 'a b;".txt', contentType: 'text/plain', content: btoa('content') };
-    await sandbox.send({ ...message, html, label: 31337, inlineImages: [picked], attachments: [file] });
-    const page = await open('/');
-    await page.getByRole('link', { name: /Hello/ }).click();
-    const frame = page.frameLocator('iframe.mail');
-    const widthOf = (image: Element) => (image as HTMLImageElement).naturalWidth;
-    await expect.poll(() => frame.locator('#tag').evaluate(widthOf), { timeout: 10_000 }).toBe(1);
-    const background = (element: Element) => getComputedStyle(element).backgroundImage;
-    expect(await frame.locator('#css').evaluate(background)).toMatch(/^url\("data:image\/png/);
-    const [download] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByText('a b;".txt').click(),
-    ]);
-    expect(download.suggestedFilename()).toMatch(/^a b;.\.txt$/);
-    await page.getByRole('link', { name: 'Headers' }).click();
-    await page.getByRole('row', { name: /^Subject Hello$/i }).waitFor();
-    await page.getByRole('link', { name: 'Source' }).click();
-    expect(await page.locator('pre.source').textContent()).toContain('Content-ID: <image1>');
-    await page.getByRole('link', { name: 'Receipt' }).click();
-    expect(await page.locator('.view').textContent()).toMatch(/accepted.*inbound0\$ben@ifaxin\.com.*HTTP/s);
-  });
+    it('shows the warnings of its receipt', async () => {
+      const svg = 'data:image/svg+xml;base64,PHN2Zy8+';
+      await sandbox.send({ ...message, html: `<p style="background:url(${svg})">Hello` });
+      const [sent] = sandbox.sandbox?.inbox.messages ?? [];
+      const page = await open(`/sandbox/inbox/${sent?.n}/receipt`);
+      await page.getByRole('heading', { name: 'Sent, but not shown everywhere' }).waitFor();
+      await page.getByText('image/svg+xml does not show in Gmail').waitFor();
+    });
 
-  it('shows the warnings of its receipt', async () => {
-    const svg = 'data:image/svg+xml;base64,PHN2Zy8+';
-    await sandbox.send({ ...message, html: `<p style="background:url(${svg})">Hello` });
-    const [sent] = sandbox.sandbox?.inbox.messages ?? [];
-    const page = await open(`/sandbox/inbox/${sent?.n}/receipt`);
-    await page.getByRole('heading', { name: 'Sent, but not shown everywhere' }).waitFor();
-    await page.getByText('image/svg+xml does not show in Gmail').waitFor();
-  });
-
-  it('runs nothing, sends nothing and fetches nothing, whatever is in it', async () => {
-    const html = `<!doctype html><base href="https://evil.example/"><meta http-equiv="refresh" content="0;url=https://evil.example/refresh">
+    it('runs nothing, sends nothing and fetches nothing, whatever is in it', async () => {
+      const html = `<!doctype html><base href="https://evil.example/"><meta http-equiv="refresh" content="0;url=https://evil.example/refresh">
       <link rel="preconnect" href="https://evil.example"><link rel="stylesheet" href="https://evil.example/a.css">
       <script>document.title='owned';fetch('https://evil.example/fetch')</script><script src="https://evil.example/a.js"></script>
       <img src="https://evil.example/pixel.png" srcset="https://evil.example/2.png 2x" onerror="parent.document.title='owned'">
@@ -150,344 +174,372 @@ describe('a message', () => {
       <style>@import "https://evil.example/i.css"; body { background: url(https://evil.example/bg.png) }</style>
       <video src="https://evil.example/v.mp4" poster="//evil.example/p.png" autoplay></video><object data="https://evil.example/o"></object>
       <form action="https://evil.example/form" id="form"><input name="x"><button id="send">Send</button></form><p id="end">the end`;
-    await sandbox.send({
-      ...message,
-      subject: '</title><script>alert(1)</script>',
-      from: '"<img src=x onerror=alert(1)>" <a@ifaxin.com>',
-      html,
+      await sandbox.send({
+        ...message,
+        subject: '</title><script>alert(1)</script>',
+        from: '"<img src=x onerror=alert(1)>" <a@ifaxin.com>',
+        html,
+      });
+      const page = await open('/');
+      page.on('dialog', () => expect.unreachable('a script ran'));
+      await page.locator('.mails a').click();
+      const frame = page.frameLocator('iframe.mail');
+      await frame.locator('#end').waitFor();
+      await page.getByText('would be fetched from elsewhere').waitFor();
+      await frame.locator('#send').click();
+      await page.waitForTimeout(300);
+      expect(await page.title()).toBe('</title><script>alert(1)</script> · Postern');
+      expect(page.url()).toMatch(/\/sandbox\/inbox\/\d+$/);
+      expect(
+        page
+          .frames()
+          .map((one) => one.url())
+          .filter((url) => url.includes('evil')),
+      ).toEqual([]);
+      // Nor where it is opened by itself.
+      const [sent] = sandbox.sandbox?.inbox.messages ?? [];
+      await page.goto(`${sandbox.url}/sandbox/inbox/${sent?.n}/frame`);
+      await page.waitForTimeout(300);
+      expect(page.url()).toContain('/frame');
+      expect(await page.title()).not.toBe('owned');
     });
-    const page = await open('/');
-    page.on('dialog', () => expect.unreachable('a script ran'));
-    await page.locator('.mails a').click();
-    const frame = page.frameLocator('iframe.mail');
-    await frame.locator('#end').waitFor();
-    await page.getByText('would be fetched from elsewhere').waitFor();
-    await frame.locator('#send').click();
-    await page.waitForTimeout(300);
-    expect(await page.title()).toBe('</title><script>alert(1)</script> · Postern');
-    expect(page.url()).toMatch(/\/sandbox\/inbox\/\d+$/);
-    expect(
-      page
-        .frames()
-        .map((one) => one.url())
-        .filter((url) => url.includes('evil')),
-    ).toEqual([]);
-    // Nor where it is opened by itself.
-    const [sent] = sandbox.sandbox?.inbox.messages ?? [];
-    await page.goto(`${sandbox.url}/sandbox/inbox/${sent?.n}/frame`);
-    await page.waitForTimeout(300);
-    expect(page.url()).toContain('/frame');
-    expect(await page.title()).not.toBe('owned');
-  });
 
-  it('has its session: masked, through TLS, with its round trips', async () => {
-    const first = { ...message, label: 501 };
-    await sandbox.send(first);
-    await sandbox.send({ ...first, subject: 'Again' });
-    const page = await open('/');
-    await page.getByRole('link', { name: /Hello/ }).last().click();
-    await page.getByRole('link', { name: 'Session', exact: true }).click();
-    const cold = (await page.locator('.view').textContent())?.replace(/\s+/g, ' ') ?? '';
-    expect(cold).toMatch(/cold TLS 11 round trips/);
-    for (const line of [
-      'S: 220 SendCloud',
-      'C: STARTTLS',
-      'C: AUTH LOGIN base64(sandbox#501)',
-      'C: base64(••••••••)',
-      'S: 354',
-      'C: .',
-    ]) {
-      expect(cold).toContain(line);
-    }
-    expect(cold).not.toContain(Buffer.from('sandbox').toString('base64'));
-    await page.getByRole('link', { name: 'Newer message' }).click();
-    await page.getByRole('link', { name: 'Session', exact: true }).click();
-    expect((await page.locator('.view').textContent())?.replace(/\s+/g, ' ')).toMatch(
-      /warm TLS 2 round trips/,
-    );
-  });
-});
-
-describe('compose', () => {
-  it('sends a form with a pasted, a dropped and a picked picture, and they are painted', async () => {
-    const page = await open('/sandbox/compose');
-    await page.getByLabel('Subject').fill('From the form');
-    const drop = async (type: string, name: string) => {
-      const transfer = await page.evaluateHandle(
-        ([content, filename]) => {
-          const data = new DataTransfer();
-          const bytes = Uint8Array.from(atob(content), (char) => char.charCodeAt(0));
-          data.items.add(new File([bytes], filename, { type: 'image/png' }));
-          return data;
-        },
-        [PICTURE, name] as const,
+    it('has its session: masked, through TLS, with its round trips', async () => {
+      const first = { ...message, label: 501 };
+      await sandbox.send(first);
+      await sandbox.send({ ...first, subject: 'Again' });
+      const page = await open('/');
+      await page.getByRole('link', { name: /Hello/ }).last().click();
+      await page.getByRole('link', { name: 'Session', exact: true }).click();
+      const cold = (await page.locator('.view').textContent())?.replace(/\s+/g, ' ') ?? '';
+      expect(cold).toMatch(/cold TLS 11 round trips/);
+      for (const line of [
+        'S: 220 SendCloud',
+        'C: STARTTLS',
+        'C: AUTH LOGIN base64(sandbox#501)',
+        'C: base64(••••••••)',
+        'S: 354',
+        'C: .',
+      ]) {
+        expect(cold).toContain(line);
+      }
+      expect(cold).not.toContain(Buffer.from('sandbox').toString('base64'));
+      await page.getByRole('link', { name: 'Newer message' }).click();
+      await page.getByRole('link', { name: 'Session', exact: true }).click();
+      expect((await page.locator('.view').textContent())?.replace(/\s+/g, ' ')).toMatch(
+        /warm TLS 2 round trips/,
       );
-      if (type === 'drop') await page.dispatchEvent('#html', 'drop', { dataTransfer: transfer });
-      else
-        await transfer.evaluate((clipboardData) =>
-          document
-            .querySelector('#html')
-            ?.dispatchEvent(new ClipboardEvent('paste', { clipboardData, cancelable: true, bubbles: true })),
+    });
+  });
+
+  describe('compose', () => {
+    it('sends a form with a pasted, a dropped and a picked picture, and they are painted', async () => {
+      const page = await open('/sandbox/compose');
+      await page.getByLabel('Subject').fill('From the form');
+      const drop = async (type: string, name: string) => {
+        const transfer = await page.evaluateHandle(
+          ([content, filename]) => {
+            const data = new DataTransfer();
+            const bytes = Uint8Array.from(atob(content), (char) => char.charCodeAt(0));
+            data.items.add(new File([bytes], filename, { type: 'image/png' }));
+            return data;
+          },
+          [PICTURE, name] as const,
         );
-      await page.locator('#picked').getByText(name).waitFor();
-    };
-    await drop('drop', 'dropped.png');
-    await drop('paste', 'pasted.png');
-    await page.setInputFiles('#files', [
-      picture,
-      { name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('x') },
-    ]);
-    await page.locator('#picked').getByText('a.txt').waitFor();
-    await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByRole('heading', { name: 'Accepted' }).waitFor();
-    await page.getByRole('link', { name: 'See it in the inbox' }).click();
-    await page.getByRole('link', { name: /From the form/ }).click();
-    const images = page.frameLocator('iframe.mail').locator('img');
-    expect(await images.count()).toBe(3);
-    const widths = () =>
-      images.evaluateAll((all) => all.map((image) => (image as HTMLImageElement).naturalWidth));
-    await expect.poll(widths, { timeout: 10_000 }).toEqual([1, 1, 1]);
-    expect(await page.locator('.parts b').allTextContents()).toContain('a.txt');
-  });
-
-  it('tells what is wrong beside its field', async () => {
-    const page = await open('/sandbox/compose');
-    await page.getByLabel('To', { exact: false }).first().fill('nobody');
-    await page.getByLabel('Label').fill('x');
-    await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.locator('#answer').getByText('Nothing was sent. The same').waitFor();
-    const to = page.locator('#to');
-    expect(await to.getAttribute('aria-invalid')).toBe('true');
-    expect(await page.locator(`#${await to.getAttribute('aria-describedby')}`).textContent()).not.toBe('');
-    expect(await page.locator('#label-error').textContent()).not.toBe('');
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('to');
-  });
-
-  it('shows the request in five languages, and copies all of it', async () => {
-    const page = await open('/sandbox/compose', { permissions: ['clipboard-read', 'clipboard-write'] });
-    const long = Buffer.from(PNG.toString('latin1').repeat(3), 'latin1');
-    await page.setInputFiles('#files', { ...picture, buffer: long });
-    await page.locator('#picked').getByText('dot.png').waitFor();
-    for (const [language, part] of [
-      ['curl', '-H '],
-      ['fetch', 'await fetch('],
-      ['Python', 'urllib'],
-      ['PHP', '<?php'],
-      ['Go', 'package main'],
-    ] as const) {
-      await page.getByRole('tab', { name: language }).click();
-      expect(await page.locator('#sample pre').textContent()).toContain(part);
-      expect(await page.locator('#sample pre').textContent()).toContain('…');
-    }
-    await page.locator('#sample').getByRole('button', { name: 'Copy' }).click();
-    await page.getByRole('button', { name: 'Copied' }).waitFor();
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(long.toString('base64'));
-  });
-
-  it('plays a failure for the next messages', async () => {
-    const page = await open('/sandbox/compose');
-    await page.getByLabel('How many messages').fill('2');
-    await page.getByLabel('What they meet').selectOption('550 refused');
-    await page.getByRole('button', { name: 'Switch on' }).click();
-    await page.getByText('for the next 2 messages').waitFor();
-    await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByRole('heading', { name: 'Upstream refused every recipient' }).waitFor();
-    await page.getByText('for the next message,').waitFor();
-    await page.getByRole('button', { name: 'Switch off' }).click();
-    await page.getByText('Upstream behaves.').waitFor();
-    await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByRole('heading', { name: 'Accepted' }).waitFor();
-  });
-});
-
-describe('the quota', () => {
-  it('closes when upstream says 536', async () => {
-    // Of its own: a closed window holds up the others.
-    const own = await startSandbox();
-    onTestFinished(() => own.close());
-    const context = await browser.newContext();
-    onTestFinished(() => context.close());
-    const quota = await context.newPage();
-    await quota.goto(`${own.url}/sandbox/quota`);
-    await quota.getByText('20,000').first().waitFor();
-    const compose = await context.newPage();
-    await compose.goto(`${own.url}/sandbox/compose`);
-    await compose.getByRole('button', { name: '536 quota' }).click();
-    await compose.getByRole('heading', { name: 'quota' }).getByText('429').waitFor();
-    await quota.bringToFront();
-    await quota.getByText('closed by 536').waitFor();
-    await quota.getByText('Upstream said 536.').waitFor();
-    await quota.locator('.legend', { hasText: 'HTTP 1' }).waitFor();
-  });
-
-  it('counts by door', async () => {
-    const page = await open('/sandbox/quota');
-    const before = Number(/SMTP (\d+)/.exec((await page.locator('.legend').textContent()) ?? '')?.[1]);
-    const { createTransport } = await import('nodemailer');
-    const auth = { user: 'sandbox', pass: 'sandbox-token-for-development' };
-    const transport = createTransport({
-      host: 'localhost',
-      port: sandbox.smtpPort ?? 0,
-      auth,
-      ignoreTLS: true,
-    });
-    await transport.sendMail(message);
-    await page.locator('.legend', { hasText: `SMTP ${before + 1}` }).waitFor();
-  });
-});
-
-describe('the outbox', () => {
-  it('shows why a message waits, tries it now, and sees it go', async () => {
-    const page = await open('/sandbox/outbox');
-    await fetch(`${sandbox.url}/sandbox/fault`, {
-      method: 'PUT',
-      body: JSON.stringify({ fault: 'busy', times: 1 }),
-    });
-    await sandbox.send({ ...message, subject: 'Busy at first' }, { Prefer: 'respond-async' });
-    const job = page.locator('.jobs li', { hasText: 'Busy at first' });
-    await job.getByText('upstream-busy').waitFor();
-    await job.getByText(/Tried once; the next attempt is in \d+ s/).waitFor();
-    await job.getByRole('button', { name: 'Try now' }).click();
-    await page.locator('.jobs li', { hasText: 'Busy at first' }).getByText('accepted').waitFor();
-  });
-
-  it('keeps a message for its time, cancels it', async () => {
-    const sendAt = new Date(Date.now() + 3_600_000).toISOString();
-    await sandbox.send({ ...message, subject: 'In an hour', sendAt });
-    const page = await open('/sandbox/outbox');
-    const job = page.locator('.jobs li', { hasText: 'In an hour' });
-    await job.getByText('in 60 min').waitFor();
-    await job.getByRole('button', { name: 'Cancel' }).click();
-    await page.locator('.jobs li', { hasText: 'In an hour' }).getByText('cancelled').waitFor();
-  });
-});
-
-describe('hooks', () => {
-  it('show the mail of a payload, and send it', async () => {
-    const page = await open('/sandbox/hooks');
-    await page.getByRole('link', { name: /stripe/ }).click();
-    await page
-      .getByLabel('Payload')
-      .fill(
-        '{"type":"invoice.paid","data":{"object":{"object":"invoice","number":"A-7","total":4900,"currency":"eur"}}}',
-      );
-    await page.getByRole('button', { name: 'Preview the mail' }).click();
-    await page.getByRole('heading', { name: /A-7/ }).waitFor();
-    await page.frameLocator('iframe.mail').getByText('49.00 EUR').first().waitFor();
-    expect(sandbox.sandbox?.inbox.messages).toEqual([]);
-    await page.getByRole('button', { name: 'Send it to the inbox' }).click();
-    await page.getByRole('link', { name: 'See it in the inbox' }).click();
-    await page.getByRole('link', { name: /A-7/ }).waitFor();
-  });
-
-  it('say that a payload is skipped', async () => {
-    const page = await open('/sandbox/hooks/github');
-    await page.getByLabel('Headers').fill('x-github-event: ping');
-    await page.getByLabel('Payload').fill('{"zen":"x"}');
-    await page.getByRole('button', { name: 'Preview the mail' }).click();
-    await page.getByText('This payload makes no mail').waitFor();
-  });
-});
-
-describe('every page', () => {
-  const somePaths = async (): Promise<string[]> => {
-    const html = '<h1>Hi</h1><img src="cid:image1" alt="">';
-    const picked = { cid: 'image1', contentType: 'image/png', content: PICTURE, filename: 'dot.png' };
-    const subject = `A-long-word-without-a-place-to-break-${'x'.repeat(120)}`;
-    await sandbox.send({ ...message, subject, html, label: 31337, inlineImages: [picked] });
-    await sandbox.send({ ...message, subject: 'Later', sendAt: new Date(Date.now() + 60_000).toISOString() });
-    await sandbox.send({ ...message, to: 'refused@ifaxin.com' });
-    const n = sandbox.sandbox?.inbox.messages.at(-1)?.n;
-    const views = ['html', 'text', 'headers', 'parts', 'source', 'session', 'receipt'];
-    const pages = ['compose', 'outbox', 'sessions', 'sessions/1', 'quota', 'hooks', 'hooks/github'];
-    return [
-      '/',
-      '/?q=nothing-like-it',
-      ...views.map((view) => `/sandbox/inbox/${n}/${view}`),
-      ...pages.map((page) => `/sandbox/${page}`),
-    ];
-  };
-
-  it('has no serious accessibility violation, light and dark', async () => {
-    const [first = '/', ...paths] = await somePaths();
-    const page = await open(first, { colorScheme: 'light' });
-    const check = async (path: string, rules: string[] | null) => {
-      const { violations } = await page.evaluate(
-        (runOnly) =>
-          (window as unknown as { axe: typeof axe }).axe.run(
-            { exclude: [['iframe']] },
-            { resultTypes: ['violations'], preload: false, ...(runOnly && { runOnly }) },
-          ),
-        rules,
-      );
-      return violations
-        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-        .map(({ id, nodes }) => `${path}: ${id} at ${nodes.map(({ html }) => html).join(' ')}`);
-    };
-    const found: string[] = [];
-    for (const path of [first, ...paths]) {
-      await page.emulateMedia({ colorScheme: 'light' });
-      await page.goto(sandbox.url + path);
-      await page.evaluate(axe.source);
-      found.push(...(await check(path, null)));
-      await page.emulateMedia({ colorScheme: 'dark' });
-      // What else is judged does not hang on colours.
-      found.push(...(await check(`dark ${path}`, ['color-contrast'])));
-    }
-    expect(found).toEqual([]);
-  }, 180_000);
-
-  it('fits a phone', async () => {
-    const [first = '/', ...paths] = await somePaths();
-    const page = await open(first, { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true });
-    const widths: string[] = [];
-    for (const path of [first, ...paths]) {
-      await page.goto(sandbox.url + path);
-      widths.push(`${path} ${await page.evaluate(() => document.documentElement.scrollWidth)}`);
-    }
-    expect(widths).toEqual([first, ...paths].map((path) => `${path} 360`));
-  });
-
-  it('is walked through by keyboard in the order it is read', async () => {
-    await sandbox.send(message);
-    const page = await open('/');
-    const order: string[] = [];
-    for (let step = 0; step < 15; step++) {
-      await page.keyboard.press('Tab');
-      order.push(
-        await page.evaluate(() => {
-          const { activeElement: element } = document;
-          return (
-            element?.getAttribute('aria-label') ??
-            element?.closest('label')?.textContent?.trim() ??
-            element?.textContent?.trim() ??
-            ''
+        if (type === 'drop') await page.dispatchEvent('#html', 'drop', { dataTransfer: transfer });
+        else
+          await transfer.evaluate((clipboardData) =>
+            document
+              .querySelector('#html')
+              ?.dispatchEvent(
+                new ClipboardEvent('paste', { clipboardData, cancelable: true, bubbles: true }),
+              ),
           );
-        }),
-      );
-    }
-    expect(order.map((name) => name.replace(/\s+/g, ' ').slice(0, 12).trim())).toEqual([
-      'Skip to the',
-      'PosternSandb',
-      'Inbox',
-      'Compose',
-      'Outbox',
-      'Sessions',
-      'Quota',
-      'Hooks',
-      'OpenAPI',
-      'Search',
-      'Recipient Ev',
-      'Label Every',
-      'Delete all',
-      'A a@ifaxin.c',
-      expect.anything(),
-    ]);
-    await page.goto(sandbox.url);
-    await page.keyboard.press('Tab');
-    await page.keyboard.press('Enter');
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
-    await page.keyboard.press('/');
-    expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('q');
+        await page.locator('#picked').getByText(name).waitFor();
+      };
+      await drop('drop', 'dropped.png');
+      await drop('paste', 'pasted.png');
+      await page.setInputFiles('#files', [
+        picture,
+        { name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('x') },
+      ]);
+      await page.locator('#picked').getByText('a.txt').waitFor();
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByRole('heading', { name: 'Accepted' }).waitFor();
+      await page.getByRole('link', { name: 'See it in the inbox' }).click();
+      await page.getByRole('link', { name: /From the form/ }).click();
+      const images = page.frameLocator('iframe.mail').locator('img');
+      expect(await images.count()).toBe(3);
+      const widths = () =>
+        images.evaluateAll((all) => all.map((image) => (image as HTMLImageElement).naturalWidth));
+      await expect.poll(widths, POLL).toEqual([1, 1, 1]);
+      expect(await page.locator('.parts b').allTextContents()).toContain('a.txt');
+    });
+
+    it('tells what is wrong beside its field', async () => {
+      const page = await open('/sandbox/compose');
+      await page.getByLabel('To', { exact: false }).first().fill('nobody');
+      await page.getByLabel('Label').fill('x');
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.locator('#answer').getByText('Nothing was sent. The same').waitFor();
+      const to = page.locator('#to');
+      expect(await to.getAttribute('aria-invalid')).toBe('true');
+      expect(await page.locator(`#${await to.getAttribute('aria-describedby')}`).textContent()).not.toBe('');
+      expect(await page.locator('#label-error').textContent()).not.toBe('');
+      expect(await page.evaluate(() => document.activeElement?.id)).toBe('to');
+    });
+
+    /** How a copied request is tried; Go's compiler takes too long, its formatter reads it. */
+    const PROGRAMS = {
+      curl: ['bash'],
+      fetch: [process.execPath, '--input-type=module'],
+      Python: ['python3'],
+      PHP: ['php'],
+      Go: ['gofmt'],
+    } as const;
+
+    it('shows the request in five languages, each of which is copied whole and does the same', async () => {
+      const page = await open('/sandbox/compose', { permissions: ['clipboard-read', 'clipboard-write'] });
+      const subject = `It's "quoted", \\n '''tripled''' $HOME \`id\` <?php ?> 你好 €`;
+      await page.getByLabel('Subject').fill(subject);
+      await page.setInputFiles('#files', { ...picture, buffer: LONG });
+      await page.locator('#picked').getByText('dot.png').waitFor();
+      let code = '';
+      for (const [language, [program, ...args]] of Object.entries(PROGRAMS)) {
+        if (isMissing(program)) continue;
+        sandbox.sandbox?.inbox.clear();
+        await page.getByRole('tab', { name: language }).click();
+        expect(await page.locator('#sample pre').textContent()).toContain('…');
+        const before = code;
+        await page.locator('#sample [data-copy]').click();
+        await expect
+          .poll(async () => (code = await page.evaluate(() => navigator.clipboard.readText())), POLL)
+          .not.toBe(before);
+        const running = promisify(execFile)(program, args);
+        running.child.stdin?.end(code);
+        const { stdout } = await running;
+        if (language === 'Go') continue;
+        expect(stdout).toMatch(/queueId/);
+        const [sent] = sandbox.sandbox?.inbox.messages ?? [];
+        const { subject: arrived, attachments } = await PostalMime.parse(sent?.raw ?? '');
+        expect(`${language} ${arrived}`).toBe(`${language} ${subject}`);
+        expect(Buffer.from(attachments[0]?.content as ArrayBuffer)).toEqual(LONG);
+      }
+    });
+
+    it('plays a failure for the next messages', async () => {
+      const page = await open('/sandbox/compose');
+      await page.getByLabel('How many messages').fill('2');
+      await page.getByLabel('What they meet').selectOption('550 refused');
+      await page.getByRole('button', { name: 'Switch on' }).click();
+      await page.getByText('for the next 2 messages').waitFor();
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByRole('heading', { name: 'Upstream refused every recipient' }).waitFor();
+      await page.getByText('for the next message,').waitFor();
+      await page.getByRole('button', { name: 'Switch off' }).click();
+      await page.getByText('Upstream behaves.').waitFor();
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByRole('heading', { name: 'Accepted' }).waitFor();
+    });
+  });
+
+  describe('the quota', () => {
+    it('closes when upstream says 536', async () => {
+      // Of its own: a closed window holds up the others.
+      const own = await startSandbox();
+      onTestFinished(() => own.close());
+      const context = await browser.newContext();
+      onTestFinished(() => context.close());
+      const quota = await context.newPage();
+      await quota.goto(`${own.url}/sandbox/quota`);
+      await quota.getByText('20,000').first().waitFor();
+      const compose = await context.newPage();
+      await compose.goto(`${own.url}/sandbox/compose`);
+      await compose.getByRole('button', { name: '536 quota' }).click();
+      await compose.getByRole('heading', { name: 'quota' }).getByText('429').waitFor();
+      await quota.bringToFront();
+      await quota.getByText('closed by 536').waitFor();
+      await quota.getByText('Upstream said 536.').waitFor();
+      await quota.locator('.legend', { hasText: 'HTTP 1' }).waitFor();
+    });
+
+    it('counts by door', async () => {
+      const page = await open('/sandbox/quota');
+      const before = Number(/SMTP (\d+)/.exec((await page.locator('.legend').textContent()) ?? '')?.[1]);
+      const { createTransport } = await import('nodemailer');
+      const auth = { user: 'sandbox', pass: 'sandbox-token-for-development' };
+      const transport = createTransport({
+        host: 'localhost',
+        port: sandbox.smtpPort ?? 0,
+        auth,
+        ignoreTLS: true,
+      });
+      await transport.sendMail(message);
+      await page.locator('.legend', { hasText: `SMTP ${before + 1}` }).waitFor();
+    });
+  });
+
+  describe('the outbox', () => {
+    it('shows why a message waits, tries it now, and sees it go', async () => {
+      const page = await open('/sandbox/outbox');
+      await fetch(`${sandbox.url}/sandbox/fault`, {
+        method: 'PUT',
+        body: JSON.stringify({ fault: 'busy', times: 1 }),
+      });
+      await sandbox.send({ ...message, subject: 'Busy at first' }, { Prefer: 'respond-async' });
+      const job = page.locator('.jobs li', { hasText: 'Busy at first' });
+      await job.getByText('upstream-busy').waitFor();
+      await job.getByText(/Tried once; the next attempt is in \d+ s/).waitFor();
+      await job.getByRole('button', { name: 'Try now' }).click();
+      await page.locator('.jobs li', { hasText: 'Busy at first' }).getByText('accepted').waitFor();
+    });
+
+    it('keeps a message for its time, cancels it', async () => {
+      const sendAt = new Date(Date.now() + 3_600_000).toISOString();
+      await sandbox.send({ ...message, subject: 'In an hour', sendAt });
+      const page = await open('/sandbox/outbox');
+      const job = page.locator('.jobs li', { hasText: 'In an hour' });
+      await job.getByText('in 60 min').waitFor();
+      await job.getByRole('button', { name: 'Cancel' }).click();
+      await page.locator('.jobs li', { hasText: 'In an hour' }).getByText('cancelled').waitFor();
+    });
+  });
+
+  describe('hooks', () => {
+    it('show the mail of a payload, and send it', async () => {
+      const page = await open('/sandbox/hooks');
+      await page.getByRole('link', { name: /stripe/ }).click();
+      await page
+        .getByLabel('Payload')
+        .fill(
+          '{"type":"invoice.paid","data":{"object":{"object":"invoice","number":"A-7","total":4900,"currency":"eur"}}}',
+        );
+      await page.getByRole('button', { name: 'Preview the mail' }).click();
+      await page.getByRole('heading', { name: /A-7/ }).waitFor();
+      await page.frameLocator('iframe.mail').getByText('49.00 EUR').first().waitFor();
+      expect(sandbox.sandbox?.inbox.messages).toEqual([]);
+      await page.getByRole('button', { name: 'Send it to the inbox' }).click();
+      await page.getByRole('link', { name: 'See it in the inbox' }).click();
+      await page.getByRole('link', { name: /A-7/ }).waitFor();
+    });
+
+    it('say that a payload is skipped', async () => {
+      const page = await open('/sandbox/hooks/github');
+      await page.getByLabel('Headers').fill('x-github-event: ping');
+      await page.getByLabel('Payload').fill('{"zen":"x"}');
+      await page.getByRole('button', { name: 'Preview the mail' }).click();
+      await page.getByText('This payload makes no mail').waitFor();
+    });
+  });
+
+  describe('every page', () => {
+    const somePaths = async (): Promise<string[]> => {
+      const html = '<h1>Hi</h1><img src="cid:image1" alt="">';
+      const picked = { cid: 'image1', contentType: 'image/png', content: PICTURE, filename: 'dot.png' };
+      const subject = `A-long-word-without-a-place-to-break-${'x'.repeat(120)}`;
+      await sandbox.send({ ...message, subject, html, label: 31337, inlineImages: [picked] });
+      await sandbox.send({
+        ...message,
+        subject: 'Later',
+        sendAt: new Date(Date.now() + 60_000).toISOString(),
+      });
+      await sandbox.send({ ...message, to: 'refused@ifaxin.com' });
+      const n = sandbox.sandbox?.inbox.messages.at(-1)?.n;
+      const views = ['html', 'text', 'headers', 'parts', 'source', 'session', 'receipt'];
+      const pages = ['compose', 'outbox', 'sessions', 'sessions/1', 'quota', 'hooks', 'hooks/github'];
+      return [
+        '/',
+        '/?q=nothing-like-it',
+        ...views.map((view) => `/sandbox/inbox/${n}/${view}`),
+        ...pages.map((page) => `/sandbox/${page}`),
+      ];
+    };
+
+    it('has no serious accessibility violation, light and dark', async () => {
+      const [first = '/', ...paths] = await somePaths();
+      const page = await open(first, { colorScheme: 'light' });
+      const check = async (path: string, rules: string[] | null) => {
+        const { violations } = await page.evaluate(
+          (runOnly) =>
+            (window as unknown as { axe: typeof axe }).axe.run(
+              { exclude: [['iframe']] },
+              { resultTypes: ['violations'], preload: false, ...(runOnly && { runOnly }) },
+            ),
+          rules,
+        );
+        return violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .map(({ id, nodes }) => `${path}: ${id} at ${nodes.map(({ html }) => html).join(' ')}`);
+      };
+      const found: string[] = [];
+      for (const path of [first, ...paths]) {
+        await page.emulateMedia({ colorScheme: 'light' });
+        await page.goto(sandbox.url + path);
+        await page.evaluate(axe.source);
+        found.push(...(await check(path, null)));
+        await page.emulateMedia({ colorScheme: 'dark' });
+        // What else is judged does not hang on colours.
+        found.push(...(await check(`dark ${path}`, ['color-contrast'])));
+      }
+      expect(found).toEqual([]);
+    });
+
+    it('fits a phone', async () => {
+      const [first = '/', ...paths] = await somePaths();
+      const page = await open(first, {
+        viewport: { width: 360, height: 640 },
+        hasTouch: true,
+        isMobile: true,
+      });
+      const widths: string[] = [];
+      for (const path of [first, ...paths]) {
+        await page.goto(sandbox.url + path);
+        widths.push(`${path} ${await page.evaluate(() => document.documentElement.scrollWidth)}`);
+      }
+      expect(widths).toEqual([first, ...paths].map((path) => `${path} 360`));
+    });
+
+    it('is walked through by keyboard in the order it is read', async () => {
+      await sandbox.send(message);
+      const page = await open('/');
+      const order: string[] = [];
+      for (let step = 0; step < 15; step++) {
+        await page.keyboard.press('Tab');
+        order.push(
+          await page.evaluate(() => {
+            const { activeElement: element } = document;
+            return (
+              element?.getAttribute('aria-label') ??
+              element?.closest('label')?.textContent?.trim() ??
+              element?.textContent?.trim() ??
+              ''
+            );
+          }),
+        );
+      }
+      expect(order.map((name) => name.replace(/\s+/g, ' ').slice(0, 12).trim())).toEqual([
+        'Skip to the',
+        'PosternSandb',
+        'Inbox',
+        'Compose',
+        'Outbox',
+        'Sessions',
+        'Quota',
+        'Hooks',
+        'OpenAPI',
+        'Search',
+        'Recipient Ev',
+        'Label Every',
+        'Delete all',
+        'A a@ifaxin.c',
+        expect.anything(),
+      ]);
+      await page.goto(sandbox.url);
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+      await page.keyboard.press('/');
+      expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('q');
+    });
   });
 });

@@ -79,3 +79,35 @@ it.each(['SMTP_HOST', 'SMTP_PORTS', 'SMTP_SERVERNAME', 'OUTBOX'])(
     await expect(start({ PORT: '0', [name]: 'x' }, () => {})).rejects.toThrow(ConfigError);
   },
 );
+
+it('ends while a page waits for mail', async () => {
+  const postern = await start({ PORT: '0', SMTP_DOOR_PORT: '0', DEADLINE_MS: '60000' }, () => {});
+  const events = await fetch(`http://localhost:${postern.port}/sandbox/events`);
+  await events.body?.getReader().read();
+  // Without an end of the stream's own it would take the deadline.
+  await postern.close();
+});
+
+it('has no console with an account', async () => {
+  const settings = {
+    SENDCLOUD_API_USER: 'a',
+    SENDCLOUD_API_KEY: 'b',
+    GATEWAY_TOKENS: 'a-token-for-the-tests',
+  };
+  const postern = await startSandbox({ ...settings, SMTP_DOOR_PORT: '', OUTBOX: 'off' });
+  for (const path of ['/', '/sandbox/messages', '/sandbox/compose']) {
+    expect((await fetch(`http://localhost:${postern.port}${path}`)).status).toBe(404);
+  }
+});
+
+it('has hooks to try where none are set', async () => {
+  const hook = { name: 'own', scheme: 'bearer', secret: 'a-secret', from: 'a@b.example', to: 'c@d.example' };
+  const pages = [];
+  for (const settings of [{}, { HOOKS: JSON.stringify([hook]) }]) {
+    const postern = await startSandbox(settings);
+    pages.push(await (await fetch(`http://localhost:${postern.port}/sandbox/hooks`)).text());
+  }
+  expect(pages[0]).toContain('/v1/hooks/github');
+  expect(pages[1]).toContain('/v1/hooks/own');
+  expect(pages[1]).not.toContain('/v1/hooks/github');
+});

@@ -1,6 +1,6 @@
 import PostalMime from 'postal-mime';
 import { expect, it } from 'vitest';
-import { framed } from '../../src/sandbox/mail.ts';
+import { framed, glanceAt, parse } from '../../src/sandbox/mail.ts';
 
 const PART = 'data:image/png;base64,iVBORw==';
 
@@ -51,4 +51,32 @@ it('counts what lies elsewhere', async () => {
   const html = `<img src="https://e.example/1"><img src=//e.example/2><link rel=stylesheet href="http://e.example/3">
 <style>@import url(https://e.example/4);</style><p style="background:url('https://e.example/5')"><img srcset="https://e.example/6 2x">`;
   expect((await frame(html)).remote).toBe(6);
+});
+
+const received = (raw: string) => ({
+  n: 1,
+  queueId: 'x',
+  receivedAt: new Date(0),
+  login: { user: 'a', apiUser: 'a', label: null, tls: 'TLSv1.2' },
+  envelope: { from: '', to: ['b@ifaxin.com'] },
+  raw: Buffer.from(raw),
+});
+
+it.each([
+  ['nothing', ''],
+  ['no header section', '\r\n\r\ntext'],
+  [
+    'parts in parts without end',
+    `Subject: deep\r\n${'Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n'.repeat(1000)}`,
+  ],
+  ['an endless header', `Subject: long\r\nX-A: ${'a'.repeat(3_000_000)}\r\n\r\nx`],
+  [
+    'bytes that are no text',
+    `Subject: odd\r\nContent-Type: text/plain; charset=nothing-like-it\r\n\r\n\x00\xff`,
+  ],
+])('shows a message with %s', async (_, raw) => {
+  const message = received(raw);
+  expect((await glanceAt(message)).subject).toBe(/Subject: (.*)\r/.exec(raw)?.[1] ?? '');
+  expect((await glanceAt(message)).from).toBe('<>');
+  expect((await parse(message)).attachments).toBeInstanceOf(Array);
 });

@@ -17,6 +17,7 @@ const TITLES = {
 export function composePage(token: string, faults: Faults): Page {
   const main = html`
     <div class="head"><h1>Compose</h1></div>
+    <noscript><p class="note">Compose sends from this page, by JavaScript.</p></noscript>
     <div class="columns">
       <form id="compose" novalidate data-token="${token}">
         ${field('from', 'From', html`<input id="from" name="from" value="Postern <hello@example.com>" autocomplete="off" required />`)}

@@ -164,14 +164,16 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
         const unwatch = inbox.watch(
           () => void stream.writeSSE({ event: 'inbox', data: String(inbox.next - 1) }),
         );
-        const alive = setInterval(() => void stream.write(': \n\n'), KEEP_ALIVE_MS);
+        const alive = setInterval(() => void stream.writeSSE({ event: 'alive', data: '' }), KEEP_ALIVE_MS);
+        const onEnding = () => end();
         stream.onAbort(end);
-        ending.addEventListener('abort', () => end());
+        ending.addEventListener('abort', onEnding);
         if (ending.aborted) end();
         await stream.writeSSE({ event: 'open', data: '' });
         await ended;
-        unwatch();
+        ending.removeEventListener('abort', onEnding);
         clearInterval(alive);
+        unwatch();
       }),
     )
     .get('/sandbox/console/:file', async (c) => {

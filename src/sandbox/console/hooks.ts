@@ -15,6 +15,8 @@ export interface Trial {
   readonly mail: Readonly<Record<string, unknown>> | null;
 }
 
+const signature = (scheme: string): string => (scheme === 'none' ? 'not signed' : `signed by ${scheme}`);
+
 export function hooksPage({ hooks }: Surroundings): Page {
   const main = html`
     <div class="head"><h1>Hooks</h1></div>
@@ -23,7 +25,7 @@ export function hooksPage({ hooks }: Surroundings): Page {
     <ul class="hooks">${hooks.map(
       ({ name, preset, scheme, to, label }) => html`<li><a href="/sandbox/hooks/${name}">
         <b>${name}</b> <span class="marks">${badge('plain', preset)} ${labelBadge(label)}</span>
-        <span class="to">to ${to.join(', ')}</span><code>POST /v1/hooks/${name}</code><small>signed by ${scheme}</small>
+        <span class="to">to ${to.join(', ')}</span><code>POST /v1/hooks/${name}</code><small>${signature(scheme)}</small>
       </a></li>`,
     )}</ul>`;
   return { name: 'Hooks', title: 'Hooks', main };
@@ -36,7 +38,7 @@ export function hookPage(hook: HookFacts, trial: Trial | null, token: string): P
     <h1>${hook.name}</h1>
     <dl class="facts">
       <div><dt>Address</dt><dd><code>POST /v1/hooks/${hook.name}</code></dd></div>
-      <div><dt>Preset</dt><dd>${hook.preset}, signed by ${hook.scheme}, ${hook.mode}</dd></div>
+      <div><dt>Preset</dt><dd>${hook.preset}, ${signature(hook.scheme)}, ${hook.mode}</dd></div>
       <div><dt>From</dt><dd>${hook.from}</dd></div>
       <div><dt>To</dt><dd>${hook.to.join(', ')} ${labelBadge(hook.label)}</dd></div>
     </dl>

@@ -14,6 +14,9 @@ export interface Filter {
   readonly label: string;
 }
 
+/** Recipients to choose from. */
+const MOST_OPTIONS = 200;
+
 export const ICONS = {
   search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.5 4.5',
   bin: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.5 11v5.5M13.5 11v5.5',
@@ -26,7 +29,7 @@ export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, to
     all.map(async (message) => ({ message, glance: await glanceAt(message) })),
   );
   const shown = glances.filter(({ message, glance }) => isShown(message, glance, filter));
-  const recipients = [...new Set(all.flatMap(({ envelope }) => envelope.to))].sort();
+  const recipients = [...new Set(all.flatMap(({ envelope }) => envelope.to))].sort().slice(0, MOST_OPTIONS);
   const labels = [...new Set(all.map(({ login }) => login.label))]
     .filter((label) => label !== null)
     .sort((a, b) => a - b);
@@ -44,7 +47,7 @@ export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, to
         <button class="scriptless">Filter</button>
       </form>
     </div>
-    <div data-live="inbox" data-count="${all.length}" data-newest="${glances[0]?.glance.subject ?? ''}">
+    <div data-live="inbox" data-last="${inbox.next - 1}" data-newest="${glances[0]?.glance.subject ?? ''}">
       <div class="bar">
         <p>${isFiltered ? `${shown.length} of ${plural(all.length, 'message')}` : plural(all.length, 'message')}${
           isFiltered ? html` · <a href="/">Show all</a>` : ''

@@ -69,11 +69,12 @@ function gauge(state: QuotaState, reserve: number): Html {
 
 function roomBack(
   { remaining, limit, resetMs }: QuotaState,
-  { seconds }: Calls,
+  { seconds, closedUntil }: Calls,
   spanMs: number,
   now: number,
 ): string {
   if (remaining === limit) return 'all of it is there';
+  if (closedUntil > now) return `${distance(closedUntil, now)}, when the window opens`;
   const oldest = seconds.find(({ at }) => (at + 1) * 1000 + spanMs > now);
   const first = oldest ? `the first ${distance((oldest.at + 1) * 1000 + spanMs, now)}, ` : '';
   return `${first}all of it ${distance(now + resetMs, now)}`;

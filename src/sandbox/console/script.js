@@ -12,9 +12,30 @@ export const say = (text) => {
   });
 };
 
+/** A region that changes under a finger or a selection would take the click or the words away. */
+let isPressed = false;
+addEventListener('pointerdown', () => {
+  isPressed = true;
+});
+for (const type of ['pointerup', 'pointercancel']) {
+  addEventListener(type, () => {
+    // The click comes after it.
+    setTimeout(() => {
+      isPressed = false;
+    });
+  });
+}
+const isInHand = (region) => isPressed || (!getSelection().isCollapsed && region.contains(getSelection().anchorNode));
+
+/** A turn that was left out is made up for. */
+function later(region) {
+  clearTimeout(region.timer);
+  region.timer = setTimeout(refresh, 300, region);
+}
+
 /** Fetches the page again and puts its region in the place of this one's; the focus stays where it was. */
 async function refresh(region) {
-  if (region.busy) return;
+  if (region.busy || isInHand(region)) return later(region);
   region.busy = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
@@ -22,9 +43,10 @@ async function refresh(region) {
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const fresh = page.querySelector(`[data-live="${region.dataset.live}"]`);
     if (!fresh || fresh.innerHTML === region.innerHTML) return;
+    if (isInHand(region)) return later(region);
     const focused = region.contains(document.activeElement) ? document.activeElement.id : '';
     const known = new Set([...region.querySelectorAll('[id]')].map(({ id }) => id));
-    const hadMore = Number(fresh.dataset.count) > Number(region.dataset.count);
+    const hadMore = Number(fresh.dataset.last) > Number(region.dataset.last);
     region.replaceChildren(...fresh.childNodes);
     if (hadMore) {
       say(`New message: ${fresh.dataset.newest}`);
@@ -43,13 +65,27 @@ for (const region of document.querySelectorAll('[data-live]')) {
   if (region.dataset.every) {
     setInterval(() => document.hidden || refresh(region), Number(region.dataset.every));
   }
-  if (region.dataset.live === 'inbox') {
-    const events = new EventSource('/sandbox/events');
+  if (region.dataset.live === 'inbox') follow(region);
+}
+
+/** Listens while the page is seen: a browser has six connections to a host, and a tab in the background needs none. */
+function follow(region) {
+  let events = null;
+  const listen = () => {
+    events?.close();
+    events = null;
+    if (document.hidden) return;
+    events = new EventSource('/sandbox/events');
     events.addEventListener('inbox', () => refresh(region));
     // What came between the page and the stream, or while the stream was away.
     events.addEventListener('open', () => refresh(region));
-  }
+  };
+  document.addEventListener('visibilitychange', listen);
+  listen();
 }
+
+// On a phone the tabs are wider than the page.
+document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
 
 for (const form of document.querySelectorAll('[data-submits]')) {
   form.addEventListener('change', () => form.requestSubmit());

@@ -56,6 +56,26 @@ test('the file and its folder are for their owner alone', async () => {
   await outbox.close();
 });
 
+test('a message that waits can be made due, ahead of others and for its api_user alone', async () => {
+  const outbox = open();
+  const later = Date.now() + DAY;
+  for (const id of ['first', 'second']) await outbox.put({ ...entry(id), sendAt: later });
+  const { apiUser } = entry('second');
+  expect(await outbox.hasten('another', 'second')).toBe(false);
+  expect(await outbox.hasten(apiUser, 'third')).toBe(false);
+  expect(await outbox.claim(LEASE)).toEqual([]);
+  // Within one transaction with another message, whose bytes must still be counted.
+  const [, hastened] = await Promise.all([
+    outbox.put({ ...entry('fourth'), sendAt: later }),
+    outbox.hasten(apiUser, 'second'),
+  ]);
+  expect(hastened).toBe(true);
+  expect(await outbox.depth()).toMatchObject({ waiting: 3 });
+  expect((await outbox.claim(LEASE)).map(({ id }) => id)).toEqual(['second']);
+  expect(await outbox.hasten(apiUser, 'second')).toBe(false);
+  await outbox.close();
+});
+
 test('what ended leaves nothing of its body and its key, neither in the tables nor in the file', async () => {
   const path = join(folder, 'data/outbox.db');
   const outbox = open();

@@ -18,7 +18,6 @@ import { type Block, blocksOf, PAGES, proseOf } from '../support/markdown.ts';
 
 /** Pages whose blocks another test runs, all of them. */
 const OTHER_TESTS: Readonly<Record<string, string>> = {
-  'docs/client.md': 'test/package.test.ts',
   'docs/console.md': 'test/docs/console.test.ts',
   'docs/sending.md': 'test/docs/sending.test.ts',
   'docs/smtp-clients.md': 'test/smtp/examples.test.ts',

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const modules = fileURLToPath(new URL('../../node_modules/', import.meta.url));
+const modules = fileURLToPath(new URL('../node_modules/', import.meta.url));
 const folder = `${modules}node-linux-${process.arch}`;
 
 if (existsSync(folder)) {

@@ -4,7 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,8 +12,8 @@ import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { LAMBDA_BUILD } from './lambda-build.ts';
 
-/** As uploaded: a Worker gzipped, a function zipped. */
-const CEILING_BYTES = 190_000;
+/** Gzipped, as a Worker is uploaded; a function's zip is as large as its packer's compression makes it. */
+const CEILING_BYTES = 171_000;
 
 /** The SMTP door, the metrics and the sandbox are Node's, and so is what only they need. */
 const { optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
@@ -43,7 +43,7 @@ async function bundleWorker(): Promise<Bundle> {
     WRANGLER_SEND_METRICS: 'false',
   });
   return {
-    name: 'Worker, gzipped',
+    name: 'Worker',
     packedBytes: gzipSync(await readFile(join(outdir, 'worker.js'))).length,
     metafile: JSON.parse(await readFile(join(outdir, 'bundle-meta.json'), 'utf8')),
   };
@@ -60,15 +60,15 @@ async function bundleFunctions(): Promise<Bundle[]> {
   });
   return Promise.all(
     Object.entries(FUNCTIONS).map(async ([name, entryPoint]) => {
-      // serverless-esbuild packs its metafile with the function, so the parts come from a build of the same options.
-      const { metafile } = await build({
+      // serverless-esbuild keeps its metafile to itself, so the parts come from a build of the same options.
+      const { metafile, outputFiles } = await build({
         ...LAMBDA_BUILD,
         entryPoints: [entryPoint],
         metafile: true,
         write: false,
       });
-      const { size } = await stat(join(packed, `${name}.zip`));
-      return { name: `Lambda ${name}, zipped`, packedBytes: size, metafile };
+      const packedBytes = outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+      return { name: `Lambda ${name}`, packedBytes, metafile };
     }),
   );
 }
@@ -81,7 +81,9 @@ function report({ name, packedBytes, metafile }: Bundle): void {
     weights.set(owner, (weights.get(owner) ?? 0) + bytesInOutput);
   }
 
-  console.log(`${name}: ${kilobytes(packedBytes)} of ${kilobytes(CEILING_BYTES)} kB; minified, in kB:`);
+  console.log(
+    `${name}: ${kilobytes(packedBytes)} of ${kilobytes(CEILING_BYTES)} kB gzipped; minified, in kB:`,
+  );
   const heaviest = [...weights].filter(([, bytes]) => bytes >= 100).sort(([, a], [, b]) => b - a);
   for (const [owner, bytes] of heaviest) console.log(`  ${kilobytes(bytes).padStart(6)}  ${owner}`);
 

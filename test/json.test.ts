@@ -61,10 +61,17 @@ describe('a body with files in base64', () => {
     ['the whole text', `"${FILE}"`],
     ['behind a byte order mark', `\ufeff{"a":"${FILE}"}`],
     ['twice in an object', `{"a":"${FILE}","a":"x"}`],
-    ['deep', `${'['.repeat(5000)}"${FILE}"${']'.repeat(5000)}`],
     ['escaped', `["${FILE}\\u0041QUI","QUJD${FILE}"]`],
   ])('as %s', (_, text) => {
     expect(parseJson(Buffer.from(text))).toEqual({ json: JSON.parse(text.replace('\ufeff', '')) });
+  });
+
+  test('as deep as it is long', () => {
+    const parsed = parseJson(Buffer.from(`${'['.repeat(9000)}"${FILE}"${']'.repeat(9000)}`));
+    // By hand: JSON.stringify and the comparisons of tests recurse.
+    let json = 'json' in parsed && parsed.json;
+    while (Array.isArray(json)) [json] = json;
+    expect(json).toBe(FILE);
   });
 
   test.each([

@@ -526,7 +526,7 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
         'Sessions',
         'Quota',
         'Hooks',
-        'OpenAPI',
+        'API reference',
         'Search',
         'Recipient Ev',
         'Label Every',

@@ -60,7 +60,7 @@ export function respondPage(
           )}
         </ul>
       </nav>
-      <p class="aside">Nothing leaves this machine: the upstream is a look-alike. <a href="/openapi.json">OpenAPI</a></p>
+      <p class="aside">Nothing leaves this machine: the upstream is a look-alike. <a href="/docs">API reference</a></p>
     </header>
     <main id="main" tabindex="-1">${main}</main>
     <div id="live" class="unseen" role="status" aria-live="polite"></div>

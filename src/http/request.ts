@@ -26,14 +26,15 @@ export function readMessage(c: Context): MessageSource | Failure {
     whole: {
       bytes: c.get('body'),
       from: searchParams.get('from'),
-      to: searchParams
-        .getAll('to')
-        .flatMap((list) => list.split(','))
-        .map((one) => one.trim()),
+      to: searchParams.getAll('to').flatMap(mailboxesIn),
       label: searchParams.get('label'),
     },
   };
 }
+
+/** A quoted local part may have a comma (RFC 5322 section 3.4.1). */
+const mailboxesIn = (list: string): string[] =>
+  (list.match(/(?:"(?:[^"\\]|\\.)*"?|[^,"])+/g) ?? ['']).map((one) => one.trim());
 
 /** The parsed JSON (RFC 8259), or why there is none. */
 export function readJson(

@@ -49,10 +49,10 @@ describe.concurrent('a whole message', () => {
 
   it('goes where the query says', async () => {
     await using postern = await startPostern();
-    const query = '?from=bounce%40ifaxin.com&to=a%40ifaxin.com,b%40ifaxin.com&to=C%40ifaxin.com';
+    const query = '?from=bounce%40ifaxin.com&to=a%40ifaxin.com,%22d,e%22%40ifaxin.com&to=C%40ifaxin.com';
     const response = await post(postern, MESSAGE, query);
     expect(await response.json()).toMatchObject({
-      accepted: ['a@ifaxin.com', 'b@ifaxin.com', 'C@ifaxin.com'],
+      accepted: ['a@ifaxin.com', '"d,e"@ifaxin.com', 'C@ifaxin.com'],
     });
     expect(taken(postern)).toMatchObject({ from: 'bounce@ifaxin.com' });
   });

@@ -71,11 +71,15 @@ export async function startChild(options: {
     detached: true,
   });
   let output = '';
+  let isReady = false;
   const { promise: announced, resolve, reject } = Promise.withResolvers<string>();
   const read = (chunk: string) => {
     output += chunk;
-    const found = ready.exec(output);
-    if (found) resolve(found[1] ?? '');
+    // Searched until then alone: a long log would be, with each of its lines.
+    const found = isReady ? null : ready.exec(output);
+    if (!found) return;
+    isReady = true;
+    resolve(found[1] ?? '');
   };
   child.stdout.setEncoding('utf8').on('data', read);
   child.stderr.setEncoding('utf8').on('data', read);

@@ -19,9 +19,12 @@ export function rateLimit(quota: Quota, windowSeconds: number): MiddlewareHandle
     await next();
     const { apiUser, quota: limit } = c.get('caller').account;
     const state = c.get('quotaState') ?? (await peek(apiUser, limit));
-    c.header('RateLimit-Policy', `"apiuser";q=${limit};w=${windowSeconds}`);
-    if (state)
-      c.header('RateLimit', `"apiuser";r=${state.remaining};t=${resetSeconds(state, windowSeconds)}`);
+    // `c.header` would make a new response of the one that stands.
+    const { headers } = c.res;
+    headers.set('RateLimit-Policy', `"apiuser";q=${limit};w=${windowSeconds}`);
+    if (state) {
+      headers.set('RateLimit', `"apiuser";r=${state.remaining};t=${resetSeconds(state, windowSeconds)}`);
+    }
   };
 
   /** A store that is away must not turn an answer that stands into an error. */

@@ -37,8 +37,8 @@ const MOST_VACUUMED_PAGES = 500;
 
 const MEMORY = ':memory:';
 
-/** In KiB. The tables and indices of a million messages have some 500 MB, most of which rests. */
-const CACHE_KIB = 32 * 1024;
+/** In KiB, where so much is in use. Ids and keys come in no order: of a million, their indices have to be in memory. */
+const CACHE_KIB = 160 * 1024;
 
 /** SQLite's result codes (sqlite.org/rescode.html), as far as more follows from them than that the file is away. */
 const SQLITE = {

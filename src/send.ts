@@ -5,6 +5,7 @@ import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
 import { sha256 } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
+import { giveWay } from './give-way.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
 import type { Mailbox } from './message/mailbox.ts';
@@ -116,12 +117,15 @@ export function createSend(options: {
   ): Promise<Prepared | Failure> {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
+    await giveWay(origin.startedAt);
     const id = await messageIdentity(caller.account.apiUser, key);
+    const drafting = performance.now();
     const draft =
       'whole' in source
         ? draftOfWhole(source.whole, caller)
-        : draftOf(source.json, caller, id, maxMessageBytes);
+        : await draftOf(source.json, caller, id, maxMessageBytes);
     if (isFailure(draft)) return draft;
+    await giveWay(drafting);
     const fitting = within(draft, maxMessageBytes);
     if (isFailure(fitting)) return fitting;
     const { envelope, bytes, size, eightBit, label, sendAt, ...sent } = fitting;
@@ -211,9 +215,16 @@ interface Draft extends SentFacts {
   readonly sendAt: number | null;
 }
 
-function draftOf(json: unknown, { account }: Caller, id: string, maxBytes: number): Draft | Failure {
+async function draftOf(
+  json: unknown,
+  { account }: Caller,
+  id: string,
+  maxBytes: number,
+): Promise<Draft | Failure> {
+  const start = performance.now();
   const parsed = parseMessage(json);
   if ('errors' in parsed) return invalidMessage(parsed.errors);
+  await giveWay(start);
   const { message } = parsed;
   const { label, embedded, warnings, sendAt } = message;
   // `submit` looks at the envelope's sender, which a return path is.
@@ -246,8 +257,12 @@ const addressesOf = (mailboxes: readonly Mailbox[]): string[] =>
   mailboxes.slice(0, MOST_LISTED).map(({ address }) => address);
 
 /** Why a message would be refused before upstream is asked, or null: nothing is sent. */
-export function checkMessage(json: unknown, caller: Caller, maxMessageBytes: number): Failure | null {
-  const draft = draftOf(json, caller, crypto.randomUUID(), maxMessageBytes);
+export async function checkMessage(
+  json: unknown,
+  caller: Caller,
+  maxMessageBytes: number,
+): Promise<Failure | null> {
+  const draft = await draftOf(json, caller, crypto.randomUUID(), maxMessageBytes);
   if (isFailure(draft)) return draft;
   const forbidden = policyFailure(caller.account, draft.envelope.from, draft.label);
   if (forbidden) return forbidden;

@@ -65,7 +65,7 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
       return answer(failure('invalid-message', `Send an array of 1 to ${MOST_IN_BATCH} emails.`));
     }
     if (validation === 'strict') {
-      const checks = await eachOf(emails, BATCH_WORKERS, async (email) => check(email, caller));
+      const checks = await eachOf(emails, BATCH_WORKERS, (email) => check(email, caller));
       const index = checks.findIndex(isFailure);
       const refused = checks[index];
       if (refused) return answer(refused, { message: `emails[${index}]: ${messageOf(refused)}` });
@@ -84,7 +84,7 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     return failed ? answer(failed) : { status: 200, body: { data } };
   }
 
-  function check(email: unknown, caller: Caller): Failure | null {
+  async function check(email: unknown, caller: Caller): Promise<Failure | null> {
     const message = messageFrom(email);
     if (isFailure(message)) return message;
     // Without an outbox, none can be sent later, and those before it would have gone out.

@@ -1,6 +1,7 @@
 /** A request's body: read into memory that all callers share, and thrown away where it is refused. */
 
 import type { MiddlewareHandler } from 'hono';
+import { giveWay } from '../give-way.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 import type { BodyMemory } from './body-memory.ts';
@@ -174,7 +175,10 @@ async function collect(
     return BROKEN_OFF;
   }
   if (length === null) room.shrink(size);
-  return Buffer.concat(chunks, size);
+  const start = performance.now();
+  const body = Buffer.concat(chunks, size);
+  await giveWay(start);
+  return body;
 }
 
 /** Reads on and keeps nothing, for a bounded size and time. */

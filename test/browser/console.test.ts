@@ -526,7 +526,7 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
         'Sessions',
         'Quota',
         'Hooks',
-        'API reference',
+        'API referenc',
         'Search',
         'Recipient Ev',
         'Label Every',

@@ -1,6 +1,6 @@
 /** The outbox: what it costs to put a message, to send it later, and to have a million of them waiting. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
@@ -12,6 +12,8 @@ import type { Accepted } from '../src/outcome.ts';
 import { Pool } from '../src/relay/pool.ts';
 import { createMemoryQuota } from '../src/stores/memory/quota.ts';
 import { openSqliteOutbox, type SqliteOutbox } from '../src/stores/sqlite/outbox.ts';
+import { REGION, startAws } from '../test/support/aws.ts';
+import { bundleWorker, startWorker } from '../test/support/worker.ts';
 import { type Child, startContender, startSink } from './child.ts';
 import { MESSAGE } from './contenders/message.ts';
 import { TOKEN } from './contenders/upstream.ts';
@@ -165,10 +167,15 @@ async function latencies(smtpPort: number): Promise<number[]> {
 const BODY = JSON.stringify(MESSAGE);
 const LATER = JSON.stringify({ ...MESSAGE, sendAt: new Date(Date.now() + 86_400_000).toISOString() });
 
-async function postAll(child: Child, body: string, headers: Record<string, string>, status: number) {
+async function postAll(
+  { port }: Pick<Child, 'port'>,
+  body: string,
+  headers: Record<string, string>,
+  status: number,
+) {
   let left = MESSAGES;
   const client = async () => {
-    while (left-- > 0) await post(child.port, '/v1/messages', body, headers, status);
+    while (left-- > 0) await post(port, '/v1/messages', body, headers, status);
   };
   await Promise.all(Array.from({ length: 16 }, client));
 }
@@ -228,4 +235,90 @@ export function measureOutboxSending(): Promise<string> {
 
 From its 202 to upstream's 250, with nothing else waiting: ${share(0.5)} ms at the median, ${share(0.99)} ms for 99 %.`;
   });
+}
+
+interface EngineUnderTest {
+  readonly title: string;
+  readonly port: number;
+  cpuMicroseconds(): Promise<number>;
+  end(): Promise<void>;
+}
+
+/** Every engine, through the HTTP door of the runtime that it is for; S3 and SQS are an emulator in this process. */
+export function measureOutboxEngines(): Promise<string> {
+  return inFolder(async (folder) => {
+    const sink = await startSink();
+    const aws = await startAws();
+    const engines = [
+      await nodeEngine('SQLite (Node)', sink, { OUTBOX: join(folder, 'outbox.db') }),
+      await nodeEngine('S3 and SQS (Node)', sink, {
+        OUTBOX: '',
+        OUTBOX_BUCKET: aws.bucket,
+        OUTBOX_QUEUE_URL: aws.queueUrl,
+        AWS_REGION: REGION,
+        AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+        AWS_SECRET_ACCESS_KEY: 'the-secret',
+        AWS_ENDPOINT_URL_S3: aws.endpoint,
+        AWS_ENDPOINT_URL_SQS: aws.endpoint,
+      }),
+      await workerEngine('Durable Object (workerd)', sink, folder),
+    ];
+    const rows: string[][] = [];
+    for (const engine of engines) {
+      // The first round warms up.
+      await postAll(engine, LATER, {}, 202);
+      const before = await engine.cpuMicroseconds();
+      const start = performance.now();
+      await postAll(engine, LATER, {}, 202);
+      const seconds = (performance.now() - start) / 1000;
+      const cpu = (await engine.cpuMicroseconds()) - before;
+      rows.push([engine.title, `${(MESSAGES / seconds).toFixed(0)}/s`, (cpu / MESSAGES).toFixed(0)]);
+    }
+    agent.destroy();
+    for (const engine of engines) await engine.end();
+    await aws.close();
+    await sink.end();
+    return table(['', 'put', 'CPU µs per message'], rows);
+  });
+}
+
+type Sink = Awaited<ReturnType<typeof startSink>>;
+
+async function nodeEngine(
+  title: string,
+  sink: Sink,
+  settings: Record<string, string>,
+): Promise<EngineUnderTest> {
+  const child = await startContender('postern', sink.port, sink.caFile, settings);
+  const cpuMicroseconds = async () => (await child.usage()).cpuMicroseconds;
+  return { title, port: child.port, cpuMicroseconds, end: child.end };
+}
+
+async function workerEngine(title: string, sink: Sink, folder: string): Promise<EngineUnderTest> {
+  const settings = {
+    SENDCLOUD_API_USER: 'ifaxin',
+    SENDCLOUD_API_KEY: 'the-key',
+    GATEWAY_TOKENS: TOKEN,
+    SMTP_HOST: 'localhost',
+    SMTP_PORTS: String(sink.port),
+  };
+  const ca = readFileSync(sink.caFile, 'utf8');
+  const worker = await startWorker(await bundleWorker(folder), settings, ca);
+  const cpuMicroseconds = async () => groupCpuMicroseconds(worker.pid);
+  return { title, port: Number(new URL(worker.url).port), cpuMicroseconds, end: worker.close };
+}
+
+/** Of all processes of a group (proc(5), `stat`: pgrp, utime and stime), which count in hundredths of a second. */
+function groupCpuMicroseconds(group: number): number {
+  let ticks = 0;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (Number(fields[2]) === group) ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return ticks * 10_000;
 }

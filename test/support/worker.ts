@@ -7,6 +7,8 @@ import { runToEnd, startChild } from './child.ts';
 
 export interface RunningWorker {
   readonly url: string;
+  /** Of wrangler, whose group workerd is in. */
+  readonly pid: number;
   /** What the Worker and wrangler have written so far. */
   output(): string;
   close(): Promise<void>;
@@ -74,6 +76,7 @@ export async function startWorker(
   });
   return {
     url: child.announced,
+    pid: child.pid,
     output: child.output,
     async close() {
       await child.close();

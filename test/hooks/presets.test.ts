@@ -426,18 +426,6 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
   ['statuspage', 'incident-resolved-capitals', INCIDENT_RESOLVED],
   [
     'statuspage',
-    'incident-resolved-capitals',
-    {
-      subject: '[Resolved] Payments are slow',
-      tone: 'good',
-      thread: 'statuspage:lbkhbwn21v5q',
-      key: 'lbkhbwn21v5q:2026-05-02T11:00:00Z',
-      facts: { Resolved: '2026-05-02T11:00:00Z' },
-      text: 'Payments are fast again.',
-    },
-  ],
-  [
-    'statuspage',
     'component-outage',
     {
       subject: '[Major outage] Checkout API',

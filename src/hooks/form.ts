@@ -1,9 +1,9 @@
 /** A form from a browser as a notice: the fields that have a meaning, then the others, then its files. */
 
 import type { Form } from '../form.ts';
-import { withoutEncodedWords } from '../message/encoded-word.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Fact, Notice } from './notice.ts';
+import { oneLine } from './one-line.ts';
 
 /** Of a name or a subject; the rest of what was typed stands in the mail all the same. */
 const MOST_LINE = 200;
@@ -20,7 +20,7 @@ export interface FormMail {
 /** `email`, `name`, `subject` and `message` have their meaning. */
 export function formMail(form: Form, hookName: string, honeypot: string | null): FormMail {
   const value = (name: string) => (form.fields.get(name) ?? []).join(', ').trim();
-  const name = oneLine(value('name'));
+  const name = oneLine(value('name'), MOST_LINE);
   const email = value('email');
   const mailbox = email === '' ? null : parseMailbox(email);
   const address = mailbox !== null && 'mailbox' in mailbox ? mailbox.mailbox.address : null;
@@ -34,7 +34,10 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
   ];
   // An empty file field of a browser is a part without a name and without bytes.
   const files = form.files.filter(({ filename, bytes }) => filename !== '' || bytes.length > 0);
-  const subject = oneLine(value('subject') || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`);
+  const subject = oneLine(
+    value('subject') || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`,
+    MOST_LINE,
+  );
   return {
     notice: {
       subject: subject,
@@ -50,20 +53,10 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
     },
     replyTo: address === null ? null : { address, ...(name !== '' && { name }) },
     attachments: files.map(({ filename, type, bytes }, index) => ({
-      filename: oneLine(filename.replace(/[/\\]/g, ' ')) || `file-${index + 1}`,
+      filename: oneLine(filename.replace(/[/\\]/g, ' '), MOST_LINE) || `file-${index + 1}`,
       // What a browser makes of a file's name is no reason to lose the form.
       contentType: MEDIA_TYPE.test(type) ? type : 'application/octet-stream',
       content: Buffer.from(bytes).toString('base64'),
     })),
   };
 }
-
-/** What a person typed into one field of a form, as a name or a subject. */
-const oneLine = (text: string): string =>
-  withoutEncodedWords(
-    text
-      .replace(/[\s\p{C}]+/gu, ' ')
-      .trim()
-      .slice(0, MOST_LINE)
-      .toWellFormed(),
-  );

@@ -1,13 +1,15 @@
 /** A notice and a hook's templates as the JSON of a message. */
 
 import { sha256 } from '../digest.ts';
-import { withoutEncodedWords } from '../message/encoded-word.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import { parseMessage } from '../message/parse.ts';
 import type { Hook } from './hook.ts';
 import type { Notice } from './notice.ts';
+import { oneLine } from './one-line.ts';
 import { renderNotice } from './render-notice.ts';
 import type { Template } from './template.ts';
+
+const MOST_SUBJECT = 500;
 
 /** What a template may name, beside `notice` and `hook`. */
 export interface TemplateContext {
@@ -48,7 +50,7 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
   const key = (await run('key', hook.key))?.trim() || notice.key;
   const to = await lines('to', hook.to);
   const cc = await lines('cc', hook.cc);
-  const subject = oneLine((await run('template.subject', hook.subject)) ?? '');
+  const subject = oneLine((await run('template.subject', hook.subject)) ?? '', MOST_SUBJECT);
   const text = await run('template.text', hook.text);
   const html = await run('template.html', hook.html);
 
@@ -82,15 +84,6 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
     },
   };
 }
-
-const oneLine = (text: string): string =>
-  withoutEncodedWords(
-    text
-      .replace(/[\s\p{Cc}]+/gu, ' ')
-      .trim()
-      .slice(0, 500)
-      .toWellFormed(),
-  );
 
 /** One id for all events of a thread: mail clients show what refers to the same one together (RFC 5322 section 3.6.4). */
 async function threadId(hook: Hook, thread: string): Promise<string> {

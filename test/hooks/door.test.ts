@@ -308,6 +308,18 @@ describe('forms', () => {
     expect(mail?.text).toContain('size');
   });
 
+  test('what joins letters stays in a name, what turns them around does not', async () => {
+    const postern = await open(FORM);
+    const form = new FormData();
+    form.set('email', 'ann@example.com');
+    form.set('name', 'نیم\u200cفاصله 👩\u200d💻');
+    form.set('cv', new File(['x'], 'cv-\u202egpj.exe', { type: 'image/jpeg' }));
+    expect((await post(postern, 'contact', form, {})).status).toBe(202);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.replyTo?.[0]?.name).toBe('نیم\u200cفاصله 👩\u200d💻');
+    expect(mail?.attachments[0]?.filename).toBe('cv- gpj.exe');
+  });
+
   test('JSON for a script, and a page of our own', async () => {
     const postern = await open({ ...FORM });
     const json = await post(postern, 'contact', filled(), { Accept: 'application/json' });

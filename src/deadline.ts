@@ -22,7 +22,7 @@ export function remainingMs(signal: AbortSignal): number {
 }
 
 /**
- * Aborts with the first of `signals`, as `AbortSignal.any` should: on Node 24 a composite that nobody listens to
+ * Aborts with the first of `signals`, as `AbortSignal.any` should: on Node 24 a composite without a listener
  * for a while is forgotten, and its deadline with it (nodejs/node#65995; seen on 24.21).
  */
 export function firstOf(...signals: AbortSignal[]): AbortSignal {

@@ -10,7 +10,7 @@ const seat = (waitingSince: number | null, gone: Seat[] = []): Seat => {
 };
 
 describe('places', () => {
-  it('go to whoever comes, as long as there are any', () => {
+  it('go to the first who ask, as long as there are any', () => {
     const places = new Places(30, 0);
     for (let i = 0; i < 30; i++) expect(places.take('one', seat(null))).toBe(true);
     expect(places.take('one', seat(null))).toBe(false);

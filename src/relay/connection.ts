@@ -112,7 +112,7 @@ export class Connection {
     session.rest();
   }
 
-  /** False once the session has ended, whoever ended it. */
+  /** False once the session has ended, at either end. */
   get alive(): boolean {
     return this.#session.ending === null;
   }

@@ -152,7 +152,7 @@ export class MailTransaction {
       this.#session.close();
       return failure('invalid-message', 'The message broke off before its end.');
     } finally {
-      // Tells a stream's producer that nobody reads any more.
+      // Tells a stream's producer that it is read no further.
       Promise.resolve(chunks.return?.()).catch(() => {});
     }
     const dot = stuffer.end();

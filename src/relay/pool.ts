@@ -22,7 +22,7 @@ export interface PoolOptions {
 /**
  * The connections are shared out by api_user. Each may have as many as one of its logins may, whatever the others do.
  * Beyond that it takes of the common ones, as long as it has fewer of them than are left: one alone gets half of them,
- * and whoever comes next still finds some. An idle connection counts, but makes way: of the same api_user where its
+ * and the next one still finds some. An idle connection counts, but makes way: of the same api_user where its
  * share is spent, of any where all are open. A login that upstream has not accepted yet is counted for no api_user, as
  * anyone may name one: those have connections of their own, under the same rule.
  */

@@ -32,7 +32,7 @@ export class Ports {
 
   /**
    * Opens a session on the first port, and on the others too where it hangs; the first one is kept. Where a port fails
-   * and no other is under way, that is the result: whoever tries again meets the next port first.
+   * and no other is under way, that is the result: the next attempt begins at the next port.
    */
   open<T extends Closable>(
     open: (port: number, signal: AbortSignal) => Promise<T | Failure>,

@@ -15,7 +15,7 @@ const AGAIN_MS = 60_000;
 /** Logins at once, where there are many accounts. */
 const WORKERS = 5;
 
-/** An answer serves whoever asks within this: anyone may ask, and each question goes upstream. */
+/** An answer serves all requests within this: there is no login, and each question goes upstream. */
 const SHARED_MS = 1000;
 
 type Credentials = Pick<Account, 'apiUser' | 'apiKey'>;

@@ -14,7 +14,7 @@ export type Fault = keyof typeof FAULTS;
 export const isFault = (name: unknown): name is Fault =>
   typeof name === 'string' && Object.hasOwn(FAULTS, name);
 
-/** A fault for the next messages, whoever their recipients are. */
+/** A fault for the next messages, to any recipient. */
 export class Faults {
   #next: { readonly fault: Fault; readonly times: number } | null = null;
 

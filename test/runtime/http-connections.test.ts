@@ -38,7 +38,7 @@ async function startServer(rules: Partial<ConnectionRules> = {}, handle = answer
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 
 describe('places', () => {
-  it('go from the longest idle connection of who has most to whoever comes', async () => {
+  it('go from the longest idle connection of the address with most to a new one', async () => {
     const { open, ask } = await startServer();
     const idle = Array.from({ length: 30 }, () => open());
     await expect.poll(() => idle.filter(({ closed }) => closed).length).toBe(12);

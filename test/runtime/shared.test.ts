@@ -132,7 +132,7 @@ describeWithRedis('two processes on one Redis', () => {
     };
 
     await Promise.all(both.flatMap((instance) => [byHttp(instance), bySmtp(instance), byReport(instance)]));
-    // A report is all or none, so that up to two calls may be left for whoever draws one.
+    // A report is all or none, so that up to two calls may be left for a draw of one.
     while ((await send(both[0])).status === 200) granted++;
 
     expect(granted).toBe(300);

@@ -93,6 +93,6 @@ function faultPanel({ next }: Faults): Html {
     <p data-live="fault" data-every="1000" class="state">${
       next === null
         ? 'Upstream behaves.'
-        : html`<b>${TITLES[next.fault]}</b> for the next ${next.times === 1 ? 'message' : `${next.times} messages`}, whoever the recipients are. <button class="quiet" form="fault" name="on" value="no" id="fault-off">Switch off</button>`
+        : html`<b>${TITLES[next.fault]}</b> for the next ${next.times === 1 ? 'message' : `${next.times} messages`}, to any recipient. <button class="quiet" form="fault" name="on" value="no" id="fault-off">Switch off</button>`
     }</p>`;
 }

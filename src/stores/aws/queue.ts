@@ -20,7 +20,7 @@ export interface Queue {
    * @param group - of a fair queue: a group with a backlog does not hold up the others
    */
   send(body: string, delayMs: number, group: string): Promise<void>;
-  /** Up to `count` messages, at most 10 of them, which nobody else receives for `hiddenMs`. */
+  /** Up to `count` messages, at most 10 of them, which no other receives for `hiddenMs`. */
   receive(count: number, hiddenMs: number, waitMs: number): Promise<readonly Received[]>;
   remove(receipt: string): Promise<void>;
   /** Messages that are visible, delayed and received, about. */

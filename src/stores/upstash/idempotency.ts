@@ -51,7 +51,7 @@ return { 'done' }
  * Idempotency keys in Upstash Redis, for any number of instances, by the server's clock.
  * Every method is one request and rejects with StoreUnavailable when Redis does not answer.
  *
- * Where the reply to `begin` is lost the key stays leased to nobody: it is `busy`, then `lost`.
+ * Where the reply to `begin` is lost the key stays leased to no request: it is `busy`, then `lost`.
  *
  * @param redis From `createRedis`, which hands records back as they were stored.
  */

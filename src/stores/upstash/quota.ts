@@ -17,7 +17,7 @@ export interface UpstashQuotaOptions extends WindowOptions {
  * The quota in Upstash Redis: exact for any number of instances, by the server's clock.
  * A draw is one request, and every method rejects with StoreUnavailable when Redis does not answer.
  *
- * A reply that is lost may leave calls drawn that nobody makes; it never leaves calls made that nobody drew.
+ * A reply that is lost may leave calls drawn and not made; it never leaves calls made and not drawn.
  */
 export function createUpstashQuota({ redis, ...window }: UpstashQuotaOptions): Quota {
   const script = createWindowScript(redis, window);

@@ -1,5 +1,6 @@
 /** A body's JSON, and what can be told of it before it is parsed. */
 
+import { giveWay } from './give-way.ts';
 import { isCanonicalBase64 } from './message/base64.ts';
 import { type Failure, failure } from './outcome.ts';
 
@@ -15,6 +16,7 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 
 /** A string's place between its quotes. */
@@ -56,24 +58,39 @@ function longStrings(json: Buffer, values: number): Span[] | null {
 
 /** The index of the closing quote. */
 function endOfString(json: Buffer, from: number): number {
-  for (let end = json.indexOf(QUOTE, from); end !== -1; end = json.indexOf(QUOTE, end + 1)) {
-    let backslashes = 0;
-    while (json[end - 1 - backslashes] === BACKSLASH) backslashes += 1;
-    if (backslashes % 2 === 0) return end;
+  for (let end = nextQuote(json, from); end !== -1; end = nextQuote(json, end + 1)) {
+    if (backslashesBefore(json, end) % 2 === 0) return end;
   }
   return json.length;
 }
 
-/** The parsed JSON (RFC 8259), or why there is none. */
-export function parseJson(body: Uint8Array): { readonly json: unknown } | Failure {
+/** A call of `indexOf` costs as much as a look at so many bytes. */
+const NEAR = 32;
+
+function nextQuote(json: Buffer, from: number): number {
+  const near = Math.min(from + NEAR, json.length);
+  for (let at = from; at < near; at += 1) if (json[at] === QUOTE) return at;
+  return json.indexOf(QUOTE, near);
+}
+
+function backslashesBefore(json: Buffer, at: number): number {
+  let from = at;
+  while (json[from - 1] === BACKSLASH) from -= 1;
+  return at - from;
+}
+
+/** The parsed JSON (RFC 8259), or why there is none. Others have a turn between two pieces of a large one. */
+export async function parseJson(body: Uint8Array): Promise<{ readonly json: unknown } | Failure> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const long = longStrings(bytes, MOST_VALUES);
-  const json = long && parseWithFiles(bytes, long);
+  const json = long && (await parseApart(bytes, long));
   if (json !== null) return { json };
 
+  const start = performance.now();
   const text = decodeUtf8(bytes);
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   if (!long) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
+  await giveWay(start);
   try {
     return { json: JSON.parse(text) };
   } catch (error) {
@@ -84,44 +101,92 @@ export function parseJson(body: Uint8Array): { readonly json: unknown } | Failur
 }
 
 /**
- * Files in base64 are nearly all of a large body. They are taken out of it, so that `JSON.parse` does not read and copy
- * them, nor a letter outside ASCII elsewhere make two bytes of each of their characters.
+ * Files in base64 are nearly all of a large body, or one text is. They are taken out of it, so that `JSON.parse` does
+ * not read and copy files, nor a letter outside ASCII elsewhere make two bytes of each of their characters.
  *
- * @returns null where there are none, or what is left is no JSON
+ * @returns null where there are none, or it is no JSON
  */
-function parseWithFiles(bytes: Buffer, long: readonly Span[]): unknown {
-  const files = new Map<string, string>();
+async function parseApart(bytes: Buffer, long: readonly Span[]): Promise<unknown> {
+  const apart = new Map<string, string>();
   const rest: Uint8Array[] = [];
   const mark = crypto.randomUUID();
   let from = 0;
-  for (const { start, end } of long) {
-    const text = bytes.toString('latin1', start, end);
-    if (!isCanonicalBase64(text)) continue;
-    const standIn = `${mark} ${files.size}`;
-    files.set(standIn, text);
-    rest.push(bytes.subarray(from, start), Buffer.from(standIn));
-    from = end;
+  for (const span of long) {
+    const start = performance.now();
+    const text = fileAt(bytes, span) ?? (await textAt(bytes, span));
+    if (text === null) continue;
+    const standIn = `${mark} ${apart.size}`;
+    apart.set(standIn, text);
+    rest.push(bytes.subarray(from, span.start), Buffer.from(standIn));
+    from = span.end;
+    await giveWay(start);
   }
-  if (files.size === 0) return null;
+  if (apart.size === 0) return null;
   rest.push(bytes.subarray(from));
   const text = decodeUtf8(Buffer.concat(rest));
   if (text === null) return null;
   try {
-    return putBack(JSON.parse(text), files);
+    return putBack(JSON.parse(text), apart);
   } catch {
     return null;
   }
 }
 
+/** So much of a string shows whether it is a file, in bytes. */
+const BEGINNING = 1024;
+
+function fileAt(bytes: Buffer, { start, end }: Span): string | null {
+  if (!isCanonicalBase64(bytes.toString('latin1', start, Math.min(start + BEGINNING, end)))) return null;
+  const text = bytes.toString('latin1', start, end);
+  return isCanonicalBase64(text) ? text : null;
+}
+
+/** Bytes of a text that are decoded in one go. */
+const PIECE = 1024 * 1024;
+
+/** A text of several pieces; null where it has but one, or is no JSON. */
+async function textAt(bytes: Buffer, { start, end }: Span): Promise<string | null> {
+  if (end - start <= PIECE) return null;
+  let text = '';
+  let turn = performance.now();
+  for (let from = start; from < end; ) {
+    const to = from + PIECE < end ? cutBefore(bytes, from + PIECE) : end;
+    const piece = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
+    if (piece === null) return null;
+    try {
+      text += JSON.parse(`"${piece}"`);
+    } catch {
+      return null;
+    }
+    from = to;
+    turn = await giveWay(turn);
+  }
+  return text;
+}
+
+/** The nearest place up to `at` that is neither in an escape sequence (RFC 8259 section 7) nor in a character of UTF-8. */
+function cutBefore(bytes: Buffer, at: number): number {
+  for (let from = at - 1; from > at - 6; from -= 1) {
+    if (bytes[from] !== BACKSLASH) continue;
+    if (backslashesBefore(bytes, from) % 2 === 1) break;
+    const length = bytes[from + 1] === LETTER_U ? 6 : 2;
+    if (from + length > at) return from;
+    break;
+  }
+  let cut = at;
+  while (((bytes[cut] as number) & 0xc0) === 0x80) cut -= 1;
+  return cut;
+}
+
 /** Without recursion: JSON may be as deep as it is long. */
-function putBack(json: unknown, files: ReadonlyMap<string, string>): unknown {
+function putBack(json: unknown, apart: ReadonlyMap<string, string>): unknown {
   const root = { json };
   const containers: Record<string, unknown>[] = [root];
   for (let container = containers.pop(); container; container = containers.pop()) {
     for (const [key, value] of Object.entries(container)) {
       if (typeof value === 'string') {
-        const file = files.get(value);
-        if (file !== undefined) container[key] = file;
+        const text = apart.get(value);
+        if (text !== undefined) container[key] = text;
       } else if (typeof value === 'object' && value !== null) {
         containers.push(value as Record<string, unknown>);
       }
@@ -130,9 +195,10 @@ function putBack(json: unknown, files: ReadonlyMap<string, string>): unknown {
   return root.json;
 }
 
-function decodeUtf8(bytes: Uint8Array): string | null {
+/** Takes a byte order mark away, where it is not to be ignored as one. */
+function decodeUtf8(bytes: Uint8Array, { ignoreBOM = false } = {}): string | null {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM }).decode(bytes);
   } catch {
     return null;
   }

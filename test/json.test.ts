@@ -41,16 +41,16 @@ describe('a body with files in base64', () => {
     .map((size) => Buffer.alloc(size, size).toString('base64'));
   const FILE = 'QUJD'.repeat(5000);
 
-  test('is what JSON.parse makes of it', () => {
+  test('is what JSON.parse makes of it', async () => {
     const leaf = fc.oneof(fc.string({ unit: 'grapheme' }), file, fc.constant(FILE));
     const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'content', FILE));
     const { value } = fc.letrec((tie) => ({
       value: fc.oneof({ depthSize: 'small' }, leaf, fc.array(tie('value')), fc.dictionary(key, tie('value'))),
     }));
-    fc.assert(
-      fc.property(value, fc.constantFrom(undefined, 1), (json, indent) => {
+    await fc.assert(
+      fc.asyncProperty(value, fc.constantFrom(undefined, 1), async (json, indent) => {
         const text = JSON.stringify(json, null, indent);
-        expect(parseJson(Buffer.from(text))).toEqual({ json: JSON.parse(text) });
+        expect(await parseJson(Buffer.from(text))).toEqual({ json: JSON.parse(text) });
       }),
       { numRuns: 200 },
     );
@@ -62,12 +62,12 @@ describe('a body with files in base64', () => {
     ['behind a byte order mark', `\ufeff{"a":"${FILE}"}`],
     ['twice in an object', `{"a":"${FILE}","a":"x"}`],
     ['escaped', `["${FILE}\\u0041QUI","QUJD${FILE}"]`],
-  ])('as %s', (_, text) => {
-    expect(parseJson(Buffer.from(text))).toEqual({ json: JSON.parse(text.replace('\ufeff', '')) });
+  ])('as %s', async (_, text) => {
+    expect(await parseJson(Buffer.from(text))).toEqual({ json: JSON.parse(text.replace('\ufeff', '')) });
   });
 
-  test('as deep as it is long', () => {
-    const parsed = parseJson(Buffer.from(`${'['.repeat(9000)}"${FILE}"${']'.repeat(9000)}`));
+  test('as deep as it is long', async () => {
+    const parsed = await parseJson(Buffer.from(`${'['.repeat(9000)}"${FILE}"${']'.repeat(9000)}`));
     // By hand: JSON.stringify and the comparisons of tests recurse.
     let json = 'json' in parsed && parsed.json;
     while (Array.isArray(json)) [json] = json;
@@ -79,12 +79,46 @@ describe('a body with files in base64', () => {
     ['no end', `{"a":"${FILE}","b":"${FILE}`, 'The body is not JSON'],
     ['no comma', `{"a":"${FILE}" "b":"${FILE}"}`, 'The body is not JSON'],
     ['a byte order mark amid', `{"a":"${FILE}"\ufeff}`, 'The body is not JSON'],
-  ])('with %s is none', (_, text, detail) => {
-    expect(parseJson(Buffer.from(text))).toMatchObject({ detail: expect.stringContaining(detail) });
+  ])('with %s is none', async (_, text, detail) => {
+    expect(await parseJson(Buffer.from(text))).toMatchObject({ detail: expect.stringContaining(detail) });
   });
 
-  test('that is no UTF-8 beside them is refused as such', () => {
+  test('that is no UTF-8 beside them is refused as such', async () => {
     const body = Buffer.concat([Buffer.from(`{"a":"${FILE}","b":"`), Buffer.from([0xff]), Buffer.from('"}')]);
-    expect(parseJson(body)).toMatchObject({ detail: 'The body is not UTF-8.' });
+    expect(await parseJson(body)).toMatchObject({ detail: 'The body is not UTF-8.' });
+  });
+});
+
+describe('a text of megabytes', () => {
+  const MEGABYTE = 1024 * 1024;
+
+  test.each([
+    ['escapes', '\\n\\u00e9\\\\\\"\\/'],
+    ['backslashes', '\\\\'],
+    ['halves of a pair', '\\ud83d\\ude00'],
+    ['characters of one to four bytes', 'aé订😀'],
+    ['byte order marks', '\ufeff'],
+  ])('with %s at every place where it may be cut is what JSON.parse makes of it', async (_, unit) => {
+    const megabyte = unit.repeat(MEGABYTE / Buffer.byteLength(unit) + 1);
+    for (let before = 0; before < Buffer.byteLength(unit); before += 1) {
+      const text = `{"a":"${'x'.repeat(before)}${megabyte}","b":1}`;
+      const parsed = await parseJson(Buffer.from(text));
+      // Not by `toEqual`, whose report of a difference would have megabytes too.
+      expect('json' in parsed && JSON.stringify(parsed.json) === JSON.stringify(JSON.parse(text))).toBe(true);
+    }
+  });
+
+  test.each([
+    ['a line break', '\n', /not JSON at position 2097158/],
+    ['half an escape', '\\u00', /not JSON/],
+  ])('with %s is none', async (_, wrong, detail) => {
+    const text = `{"a":"${'x'.repeat(2 * MEGABYTE)}${wrong}"}`;
+    expect(await parseJson(Buffer.from(text))).toMatchObject({ detail: expect.stringMatching(detail) });
+  });
+
+  test('that is no UTF-8 is refused as such', async () => {
+    const body = Buffer.from(`{"a":"${'x'.repeat(2 * MEGABYTE)}"}`);
+    body[MEGABYTE] = 0xff;
+    expect(await parseJson(body)).toMatchObject({ detail: 'The body is not UTF-8.' });
   });
 });

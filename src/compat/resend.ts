@@ -44,7 +44,7 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
   async function sendOne(request: AdapterRequest, caller: Caller): Promise<AdapterResponse> {
     const key = keyOf(request);
     if (isFailure(key)) return answer(key, { name: 'invalid_idempotency_key' });
-    const body = parseJson(request.body);
+    const body = await parseJson(request.body);
     if (isFailure(body)) return answer(body);
     const result = await sendEmail(body.json, key === null ? null : { key, index: null }, request, caller);
     return isFailure(result) ? answer(result) : { status: 200, body: { id: result.id } };
@@ -58,7 +58,7 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     if (validation !== 'strict' && validation !== 'permissive') {
       return answer(failure('invalid-request', 'x-batch-validation is "strict" or "permissive".'));
     }
-    const body = parseJson(request.body);
+    const body = await parseJson(request.body);
     if (isFailure(body)) return answer(body);
     const emails = body.json;
     if (!Array.isArray(emails) || emails.length < 1 || emails.length > MOST_IN_BATCH) {

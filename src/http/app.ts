@@ -15,7 +15,7 @@ import type { Quota } from '../quota.ts';
 import { StoreUnavailable } from '../store.ts';
 import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
-import { discardUnread, readBody } from './body.ts';
+import { type BodyReader, discardUnread, readBody } from './body.ts';
 import { BodyMemory } from './body-memory.ts';
 import type { Context, Env } from './context.ts';
 import { docsRoutes } from './docs.ts';
@@ -41,6 +41,8 @@ export interface AppOptions extends MessagesOptions {
   /** Doors of other shapes. */
   readonly adapters: readonly Adapter[];
   readonly ready: () => Promise<Readiness>;
+  /** Reads a request's body; null where there is none. */
+  readonly bodyReader: (c: Context) => BodyReader | null;
   /** The path below which clients reach the gateway, as the runtime knows it; `''` where that is its root. */
   readonly prefix: (c: Context) => string;
   /** Where the files of the reference's user interface are: a URL below which `/docs` finds them. */
@@ -83,7 +85,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     });
   });
 
-  app.use(discardUnread(maxMessageBytes));
+  app.use(discardUnread(options));
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {

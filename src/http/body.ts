@@ -15,7 +15,18 @@ const SMALL = 64 * 1024;
 const DISCARDED = 2;
 const DISCARDING_MS = 10_000;
 
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
+/** A body piece by piece, as `ReadableStreamDefaultReader` hands it out. */
+export interface BodyReader {
+  /** @throws where the client has gone */
+  read(): Promise<{ readonly done: true } | { readonly done: false; readonly value: Uint8Array }>;
+  cancel(): Promise<unknown>;
+}
+
+/** What reads the body of a `Request`; null where there is none, or it is read already. */
+export function requestBody({ req: { raw } }: Context): BodyReader | null {
+  const { body } = raw;
+  return body && !raw.bodyUsed && !body.locked ? (body.getReader() as BodyReader) : null;
+}
 
 const OVERLOADED = failure('overloaded', 'Too many bytes are in flight; nothing was sent.', {
   retryAfterMs: 1000,
@@ -28,6 +39,7 @@ export interface BodyOptions {
   /** The largest body, in bytes. */
   readonly maxMessageBytes: number;
   readonly memory: BodyMemory;
+  readonly bodyReader: (c: Context) => BodyReader | null;
   /** How long this request may take, in milliseconds. */
   readonly deadlineMs: (c: Context) => number;
   readonly clientAddress: (c: Context) => string;
@@ -46,15 +58,13 @@ export const readStrangersBody = (options: BodyOptions): MiddlewareHandler<Env> 
  * Puts the body into `c.get('body')`, decoded, at most MAX_MESSAGE_BYTES; answers why not. A body waits for memory
  * at its sender's, half of the deadline at most.
  */
-function bodyReader(
-  { maxMessageBytes, memory, deadlineMs }: BodyOptions,
-  ownerOf: (c: Context) => string,
-): MiddlewareHandler<Env> {
+function bodyReader(options: BodyOptions, ownerOf: (c: Context) => string): MiddlewareHandler<Env> {
+  const { memory, deadlineMs } = options;
   return async function readBody(c, next) {
     if (['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(c.req.method)) return next();
     const room = new Room(memory, ownerOf(c), deadlineMs(c) / 2);
     try {
-      const body = await bodyOf(c, maxMessageBytes, room);
+      const body = await bodyOf(c, options, room);
       if (isFailure(body)) return respondProblem(c, body);
       c.set('body', body);
       await next();
@@ -107,18 +117,19 @@ class Room {
   }
 }
 
-async function bodyOf(c: Context, maxSize: number, room: Room): Promise<Uint8Array | Failure> {
+async function bodyOf(c: Context, options: BodyOptions, room: Room): Promise<Uint8Array | Failure> {
   const encoding = (c.req.header('Content-Encoding') ?? 'identity').trim().toLowerCase();
   if (encoding !== 'identity' && !isDecodable(encoding)) {
     c.header('Accept-Encoding', ENCODINGS.join(', '));
     return failure('unsupported-media-type', `Send the body as it is, or in ${ENCODINGS.join(' or ')}.`);
   }
-  const sent = await sentBody(c, maxSize, room);
+  const sent = await sentBody(c, options, room);
   if (isFailure(sent) || !isDecodable(encoding)) return sent;
   const decoded = new Blob([sent as Uint8Array<ArrayBuffer>])
     .stream()
     .pipeThrough(new DecompressionStream(encoding));
-  const body = await collect(decoded.getReader(), null, maxSize, room);
+  const reader = decoded.getReader() as BodyReader;
+  const body = await collect(reader, null, options.maxMessageBytes, room);
   return body === BROKEN_OFF ? failure('invalid-request', `The body is not ${encoding}.`) : body;
 }
 
@@ -128,15 +139,20 @@ const ENCODINGS = ['gzip', 'deflate'] as const;
 const isDecodable = (encoding: string): encoding is (typeof ENCODINGS)[number] =>
   (ENCODINGS as readonly string[]).includes(encoding);
 
-async function sentBody(c: Context, maxSize: number, room: Room): Promise<Uint8Array | Failure> {
+async function sentBody(
+  c: Context,
+  { maxMessageBytes: maxSize, bodyReader }: BodyOptions,
+  room: Room,
+): Promise<Uint8Array | Failure> {
   const length = declaredLength(c);
   if (length !== null && length > maxSize) return tooLarge(maxSize);
-  // On Node a look at the stream costs a whole `Request`, which a small body can do without.
+  c.set('bodyTaken', true);
+  // Where it comes in one piece, a reader costs more than the body.
   if (length !== null && length <= SMALL && room.take(length)) {
     const body = await c.req.arrayBuffer().catch(() => null);
     return body === null ? BROKEN_OFF : new Uint8Array(body);
   }
-  const reader = c.req.raw.body?.getReader();
+  const reader = bodyReader(c);
   if (!reader) return new Uint8Array(0);
   const body = await collect(reader, length, maxSize, room);
   if (isFailure(body) && body !== BROKEN_OFF) await discard(reader, maxSize);
@@ -151,44 +167,54 @@ function declaredLength(c: Context): number | null {
 
 /** All that comes. A declared length that does not arrive holds no memory: it is reserved after a first part. */
 async function collect(
-  reader: Reader,
+  reader: BodyReader,
   length: number | null,
   maxSize: number,
   room: Room,
 ): Promise<Uint8Array | Failure> {
-  const chunks: Uint8Array[] = [];
+  const parts: Uint8Array[] = [];
   let size = 0;
   let reserved = false;
+  let whole: Buffer | null = null;
+  let filled = 0;
   try {
     for (;;) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      size += value.length;
-      if (size > maxSize) return tooLarge(maxSize);
-      if (!reserved && (size > SMALL || !room.take(value.length))) {
+      const part = await reader.read();
+      if (part.done) break;
+      parts.push(part.value);
+      size += part.value.length;
+      if (size > (length ?? maxSize)) return tooLarge(maxSize);
+      if (!reserved && (size > SMALL || !room.take(part.value.length))) {
         reserved = await room.reserve(length ?? maxSize);
         if (!reserved) return OVERLOADED;
       }
-      chunks.push(value);
+      if (!reserved || length === null) continue;
+      // Put together as it comes: in one go at the end, a large body would hold up all others.
+      whole ??= Buffer.allocUnsafe(length);
+      for (const one of parts.splice(0)) {
+        whole.set(one, filled);
+        filled += one.length;
+      }
     }
   } catch {
     return BROKEN_OFF;
   }
+  if (whole) return whole.subarray(0, filled);
   if (length === null) room.shrink(size);
   const start = performance.now();
-  const body = Buffer.concat(chunks, size);
+  const body = Buffer.concat(parts, size);
   await giveWay(start);
   return body;
 }
 
 /** Reads on and keeps nothing, for a bounded size and time. */
-async function discard(reader: Reader, maxSize: number): Promise<void> {
+async function discard(reader: BodyReader, maxSize: number): Promise<void> {
   const timer = setTimeout(() => void reader.cancel().catch(() => {}), DISCARDING_MS);
   try {
     for (let size = 0; size <= DISCARDED * maxSize; ) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      size += value.length;
+      const part = await reader.read();
+      if (part.done) return;
+      size += part.value.length;
     }
   } catch {
     // The client has gone: there is no one left to answer.
@@ -201,11 +227,14 @@ async function discard(reader: Reader, maxSize: number): Promise<void> {
  * Reads what is left of a body that was refused unread (401, 404, 413, 415), before the answer is written: clients
  * that write their whole request first (Python's urllib, PHP's streams, Java's) would meet a closed connection.
  */
-export function discardUnread(maxSize: number): MiddlewareHandler<Env> {
+export function discardUnread({
+  maxMessageBytes,
+  bodyReader,
+}: Pick<BodyOptions, 'maxMessageBytes' | 'bodyReader'>): MiddlewareHandler<Env> {
   return async function discardUnread(c, next) {
     await next();
-    if (c.res.status < 400 || c.get('body') || ['GET', 'HEAD'].includes(c.req.method)) return;
-    const { body, bodyUsed } = c.req.raw;
-    if (body && !bodyUsed && !body.locked) await discard(body.getReader(), maxSize);
+    if (c.res.status < 400 || c.get('bodyTaken') || ['GET', 'HEAD'].includes(c.req.method)) return;
+    const reader = bodyReader(c);
+    if (reader) await discard(reader, maxMessageBytes);
   };
 }

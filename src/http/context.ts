@@ -13,6 +13,8 @@ export interface Env {
     caller: Caller;
     /** What was sent, decoded; unset where nothing was read. */
     body: Uint8Array;
+    /** The body is being read or was, with whatever result. */
+    bodyTaken: boolean;
     /** What a handler's draw left; unset where none was made. */
     quotaState: QuotaState | null;
     /** Answers a failure in another shape than a problem document. */

@@ -34,7 +34,7 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const message = readMessage(c);
+      const message = await readMessage(c);
       if (isFailure(message)) return respondProblem(c, message);
       const { deferred, honoured } = preferenceOf(c);
       const sent = await send(
@@ -63,7 +63,7 @@ export function messageRoutes(options: MessagesOptions): Hono<Env> {
       const signal = deadlineIn(deadlineMs(c));
       const key = idempotencyKey(c);
       if (isFailure(key)) return respondProblem(c, key);
-      const body = readJson(c);
+      const body = await readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const messages = body.json;
       if (!Array.isArray(messages) || messages.length < 1 || messages.length > MOST_IN_BATCH) {

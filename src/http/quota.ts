@@ -45,7 +45,7 @@ export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<Env> {
       return c.json(describe(caller, state));
     })
     .post('/calls', async (c) => {
-      const body = readJson(c);
+      const body = await readJson(c);
       if (isFailure(body)) return respondProblem(c, body);
       const caller = c.get('caller');
       const { apiUser, quota: limit } = caller.account;

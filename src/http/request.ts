@@ -10,7 +10,7 @@ const mediaTypeOf = (c: Context): string | undefined =>
   c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
 
 /** One message: JSON, or a whole one with its envelope in the query. */
-export function readMessage(c: Context): MessageSource | Failure {
+export async function readMessage(c: Context): Promise<MessageSource | Failure> {
   if (mediaTypeOf(c) !== 'message/rfc822') {
     return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
   }
@@ -37,10 +37,10 @@ const mailboxesIn = (list: string): string[] =>
   (list.match(/(?:"(?:[^"\\]|\\.)*"?|[^,"])+/g) ?? ['']).map((one) => one.trim());
 
 /** The parsed JSON (RFC 8259), or why there is none. */
-export function readJson(
+export async function readJson(
   c: Context,
   expected = 'Send the body as Content-Type: application/json.',
-): { readonly json: unknown } | Failure {
+): Promise<{ readonly json: unknown } | Failure> {
   if (mediaTypeOf(c) !== 'application/json') return failure('unsupported-media-type', expected);
   return parseJson(c.get('body'));
 }

@@ -8,6 +8,7 @@ import { type Config, ConfigError, type ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
 import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
+import type { BodyReader } from '../http/body.ts';
 import type { Context } from '../http/context.ts';
 import type { Idempotency } from '../idempotency.ts';
 import type { Log } from '../log.ts';
@@ -31,6 +32,8 @@ export interface Edges {
   readonly ready: () => Promise<Readiness>;
   /** Sees every message's event beside the log. */
   readonly observe?: Emit;
+  /** Reads a request's body; null where there is none. */
+  readonly bodyReader: (c: Context) => BodyReader | null;
   readonly clientAddress: (c: Context) => string;
   /** The path below which clients reach the gateway: of a stage, or of a proxy. */
   readonly prefix: (c: Context) => string;

@@ -5,6 +5,7 @@ import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/
 import hooks from '../../hooks.json' with { type: 'json' };
 import { type Config, ConfigError, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
+import { requestBody } from '../http/body.ts';
 import type { Context } from '../http/context.ts';
 import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog, type Log } from '../log.ts';
@@ -68,6 +69,7 @@ async function openGateway(environment: Environment): Promise<Handler> {
     greeting: (signal) => pool.greeting(signal),
     prefix: prefixOf,
     referenceUi: UI_ON_CDN,
+    bodyReader: requestBody,
     clientAddress: (c) => getConnInfo(c).remote.address ?? '',
     // SQS wakes the function that sends: `lambda-outbox.ts`.
     outbox: outbox && { outbox, wake: () => {} },

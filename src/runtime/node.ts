@@ -1,15 +1,16 @@
 /** Postern on Node: opens its doors, and ends without losing a message. */
 
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
+import type { BodyReader } from '../http/body.ts';
 import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -113,6 +114,7 @@ export async function start(
       sandbox?.observe(event);
     },
     greeting: (signal) => pool.greeting(signal),
+    bodyReader: incomingBody,
     clientAddress: (c) => addressOf(c, config),
     prefix: (c) => forwardedPrefix(peerOf(c), c.req.header('X-Forwarded-Prefix'), config.trustedProxies),
     outbox,
@@ -242,6 +244,22 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
   servername: smtp.servername,
   ...(sandbox && { ca: sandbox.ca }),
 });
+
+/** The body as it arrives: over the streams of fetch, reading would cost a seventh of a message of 150 KB. */
+function incomingBody(c: Context): BodyReader | null {
+  const { incoming } = c.env as unknown as HttpBindings;
+  if (incoming.readableDidRead || incoming.destroyed) return null;
+  const parts = on(incoming, 'data', { close: ['end', 'close'], highWaterMark: 4 });
+  return {
+    async read() {
+      const { value, done } = await parts.next();
+      if (done !== true) return { done: false, value: value[0] };
+      if (!incoming.readableEnded) throw new Error('The client has gone.');
+      return { done: true };
+    },
+    cancel: async () => parts.return?.(),
+  };
+}
 
 const peerOf = (c: Context): string => getConnInfo(c).remote.address ?? '';
 

@@ -3,6 +3,7 @@
 import { type ExecutionContext, waitUntil } from 'cloudflare:workers';
 import { ConfigError } from '../config.ts';
 import { createDeliverer, type Deliverer } from '../deliver.ts';
+import { requestBody } from '../http/body.ts';
 import { UI_ON_CDN } from '../http/docs.ts';
 import { createLog } from '../log.ts';
 import type { Quota } from '../quota.ts';
@@ -69,6 +70,7 @@ async function openGateway(env: Environment): Promise<Fetch> {
     greeting: (signal) => createRelay(config).greeting(signal),
     // A route of Cloudflare's passes the whole path on.
     prefix: () => '',
+    bodyReader: requestBody,
     clientAddress: (c) => c.req.header('CF-Connecting-IP') ?? '',
     outbox,
     referenceUi: UI_ON_CDN,

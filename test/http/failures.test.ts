@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../src/config.ts';
 import { createApp } from '../../src/http/app.ts';
+import { requestBody } from '../../src/http/body.ts';
 import { createLog } from '../../src/log.ts';
 import { FAILURES, type FailureCode } from '../../src/outcome.ts';
 import type { Problem } from '../../src/responses.ts';
@@ -539,6 +540,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       deadlineMs: () => 1000,
       maxMessageBytes: 1_000_000,
       ready: async () => ({}),
+      bodyReader: requestBody,
       clientAddress: () => '',
       prefix: () => '',
       referenceUi: 'docs/',

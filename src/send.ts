@@ -231,7 +231,7 @@ async function draftOf(
   const forbidden = message.returnPath === null ? null : policyFailure(account, message.from.address, null);
   if (forbidden) return forbidden;
   const messageId = message.messageId ?? messageIdFor(id, message.from);
-  const composed = compose(message, { messageId, date: new Date() }, maxBytes);
+  const composed = await compose(message, { messageId, date: new Date() }, maxBytes);
   return {
     ...composed,
     eightBit: false,

@@ -15,17 +15,18 @@ export interface Composed {
 
 /**
  * Composes the MIME message: `multipart/mixed` of `multipart/alternative` of `multipart/related`, as far as its parts
- * need them. All of it is ASCII, and no line is longer than 990 bytes, which upstream would break.
+ * need them. All of it is ASCII, and no line is longer than 990 bytes, which upstream would break. Others have a turn
+ * between two slices of a large one.
  *
  * @param maxBytes - a larger message is measured and not written
  */
-export function compose(
+export async function compose(
   message: Message,
   { messageId, date }: { messageId: string; date: Date },
   maxBytes = Number.POSITIVE_INFINITY,
-): Composed {
+): Promise<Composed> {
   const pieces: Piece[] = [headerOf(message, message.messageId ?? messageId, date)];
-  write(rootOf(message), pieces, boundaries());
+  write(rootOf(message, await textsOf(message)), pieces, boundaries());
   let size = 0;
   for (const piece of pieces) size += typeof piece === 'string' ? piece.length : piece.size;
   const last = pieces.at(-1);
@@ -35,13 +36,13 @@ export function compose(
     size += 2;
   }
   const envelope = { from: message.returnPath ?? message.from.address, to: recipients(message) };
-  return { envelope, size, bytes: size > maxBytes ? null : assemble(pieces, size) };
+  return { envelope, size, bytes: size > maxBytes ? null : await assemble(pieces, size) };
 }
 
 /** Text of a header, a boundary or an empty line, all ASCII; or a body that was measured. */
 type Piece = string | Body;
 
-function assemble(pieces: readonly Piece[], size: number): Buffer {
+async function assemble(pieces: readonly Piece[], size: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
   let text = '';
@@ -52,7 +53,7 @@ function assemble(pieces: readonly Piece[], size: number): Buffer {
     }
     at += bytes.write(text, at, 'latin1');
     text = '';
-    at = piece.write(bytes, at);
+    at = await piece.write(bytes, at);
   }
   bytes.write(text, at, 'latin1');
   return bytes;
@@ -78,17 +79,30 @@ type Node =
   | { readonly fields: string; readonly body: Body }
   | { readonly subtype: string; readonly parameters?: readonly string[]; readonly parts: readonly Node[] };
 
-function rootOf(message: Message): Node {
-  const files = message.attachments.map(attachmentPart);
-  if (message.calendar) files.push(calendarFile(message.calendar));
-  return only('mixed', [bodyOf(message), ...files]);
+/** The bodies of a message's texts. */
+interface Texts {
+  readonly text: Body | null;
+  readonly html: Body | null;
+  readonly calendar: Body | null;
 }
 
-function bodyOf({ text, html, inlineImages, calendar }: Message): Node {
+const textsOf = async ({ text, html, calendar }: Message): Promise<Texts> => ({
+  text: text === null ? null : await textBody(text),
+  html: html === null ? null : await textBody(html),
+  calendar: calendar && (await textBody(calendar.content)),
+});
+
+function rootOf(message: Message, texts: Texts): Node {
+  const files = message.attachments.map(attachmentPart);
+  if (message.calendar) files.push(calendarFile(message.calendar));
+  return only('mixed', [bodyOf(message, texts), ...files]);
+}
+
+function bodyOf({ inlineImages, calendar }: Message, texts: Texts): Node {
   const alternatives: Node[] = [];
-  if (text !== null) alternatives.push(textPart('text/plain', text));
-  if (html !== null) {
-    const page = textPart('text/html', html);
+  if (texts.text) alternatives.push(textPart('text/plain', texts.text));
+  if (texts.html) {
+    const page = textPart('text/html', texts.html);
     alternatives.push(
       inlineImages.length === 0
         ? page
@@ -101,15 +115,16 @@ function bodyOf({ text, html, inlineImages, calendar }: Message): Node {
     );
   }
   // The last alternative is the one that a client prefers, where it knows it (RFC 2046 section 5.1.4).
-  if (calendar) alternatives.push(textPart('text/calendar', calendar.content, [`method=${calendar.method}`]));
+  if (calendar && texts.calendar) {
+    alternatives.push(textPart('text/calendar', texts.calendar, [`method=${calendar.method}`]));
+  }
   return only('alternative', alternatives);
 }
 
 const only = (subtype: string, parts: readonly Node[]): Node =>
   parts.length === 1 ? (parts[0] as Node) : { subtype, parts };
 
-function textPart(type: string, text: string, parameters: readonly string[] = []): Node {
-  const body = textBody(text);
+function textPart(type: string, body: Body, parameters: readonly string[] = []): Node {
   const field = parameterField('Content-Type', type, ['charset=utf-8', ...parameters]);
   return { fields: `${field}Content-Transfer-Encoding: ${body.encoding}\r\n`, body };
 }

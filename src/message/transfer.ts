@@ -1,12 +1,18 @@
 /** Bodies of parts in transfer: 7bit, quoted-printable and base64 (RFC 2045 section 6), measured before they are made. */
 
+import { giveWay } from '../give-way.ts';
+
 export interface Body {
   readonly encoding: '7bit' | 'quoted-printable' | 'base64';
   /** Bytes as transferred. */
   readonly size: number;
-  /** Writes them at an offset; returns the offset behind them. */
-  write(out: Buffer, at: number): number;
+  /** Writes them at an offset; returns the offset behind them. Others have a turn between two slices. */
+  write(out: Buffer, at: number): Promise<number>;
 }
+
+/** Bytes, or lines of base64, that are worked on in one go: some milliseconds. */
+const SLICE = 1024 * 1024;
+const SLICE_LINES = 16 * 1024;
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -25,19 +31,29 @@ export function base64Body(base64: string): Body {
   return {
     encoding: 'base64',
     size: wrappedSize(base64.length),
-    write(out, at) {
-      const end = at + wrappedSize(base64.length);
-      // Behind where it belongs, in one go: line by line, a string costs several times as much as bytes that move.
-      let from = end - base64.length;
-      out.write(base64, from, 'latin1');
-      for (; end - from > MAX_ENCODED_LINE; from += MAX_ENCODED_LINE) {
-        out.copyWithin(at, from, from + MAX_ENCODED_LINE);
-        at = writeLineEnd(out, at + MAX_ENCODED_LINE);
+    async write(out, at) {
+      let turn = performance.now();
+      for (let from = 0; from < base64.length; from += SLICE_LINES * MAX_ENCODED_LINE) {
+        if (from > 0) at = writeLineEnd(out, at);
+        at = writeLines(base64.slice(from, from + SLICE_LINES * MAX_ENCODED_LINE), out, at);
+        turn = await giveWay(turn);
       }
-      out.copyWithin(at, from, end);
-      return end;
+      return at;
     },
   };
+}
+
+function writeLines(base64: string, out: Buffer, at: number): number {
+  const end = at + wrappedSize(base64.length);
+  // Behind where it belongs, in one go: line by line, a string costs several times as much as bytes that move.
+  let from = end - base64.length;
+  out.write(base64, from, 'latin1');
+  for (; end - from > MAX_ENCODED_LINE; from += MAX_ENCODED_LINE) {
+    out.copyWithin(at, from, from + MAX_ENCODED_LINE);
+    at = writeLineEnd(out, at + MAX_ENCODED_LINE);
+  }
+  out.copyWithin(at, from, end);
+  return end;
 }
 
 const wrappedSize = (characters: number): number =>
@@ -50,16 +66,18 @@ function writeLineEnd(out: Buffer, at: number): number {
 }
 
 /** Text, its line ends as CRLF (RFC 2046 section 4.1.1): as it is where that is safe, else in the shorter encoding. */
-export function textBody(text: string): Body {
+export async function textBody(text: string): Promise<Body> {
+  const start = performance.now();
   const bytes = Buffer.from(text);
-  const { isPlain, size, quotedSize } = measure(bytes);
+  await giveWay(start);
+  const { isPlain, size, quotedSize } = await measure(bytes);
   if (isPlain) return { encoding: '7bit', size, write: (out, at) => writePlain(bytes, out, at, size) };
   if (quotedSize <= wrappedSize(Math.ceil(size / 3) * 4)) {
     const write = (out: Buffer, at: number) => writeQuoted(bytes, out, at);
     return { encoding: 'quoted-printable', size: quotedSize, write };
   }
   const normalized = Buffer.allocUnsafe(size);
-  writePlain(bytes, normalized, 0, size);
+  await writePlain(bytes, normalized, 0, size);
   return base64Body(normalized.toString('base64'));
 }
 
@@ -102,93 +120,113 @@ interface Measured {
 }
 
 /** One pass, which keeps step with `writeQuoted`. */
-function measure(bytes: Buffer): Measured {
+async function measure(bytes: Buffer): Promise<Measured> {
   let isPlain = true;
   let size = bytes.length;
   let quotedSize = 0;
   let column = 0;
   let lineStart = 0;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
-    const kind = KIND[byte] as number;
-    let width = 1;
-    if (kind !== LITERAL) {
-      if (kind === LINE_END) {
-        if (at - lineStart > MAX_PLAIN_LINE) isPlain = false;
-        if (byte === CR && bytes[at + 1] === LF) at++;
-        else size++;
-        lineStart = at + 1;
-        quotedSize += 2;
+  let at = 0;
+  let turn = performance.now();
+  for (let end = SLICE; at < bytes.length; end += SLICE) {
+    for (const last = Math.min(end, bytes.length); at < last; at++) {
+      const byte = bytes[at] as number;
+      const kind = KIND[byte] as number;
+      let width = 1;
+      if (kind !== LITERAL) {
+        if (kind === LINE_END) {
+          if (at - lineStart > MAX_PLAIN_LINE) isPlain = false;
+          if (byte === CR && bytes[at + 1] === LF) at++;
+          else size++;
+          lineStart = at + 1;
+          quotedSize += 2;
+          column = 0;
+          continue;
+        }
+        if (kind === ENCODED) {
+          if (byte !== EQUALS) isPlain = false;
+          width = 3;
+        } else if (kind === BLANK ? isAtLineEnd(bytes, at) : isFrom(bytes, at, column)) {
+          isPlain = false;
+          width = 3;
+        }
+      }
+      // The last column is the soft line break's.
+      if (column + width >= MAX_ENCODED_LINE) {
+        quotedSize += 3;
         column = 0;
-        continue;
       }
-      if (kind === ENCODED) {
-        if (byte !== EQUALS) isPlain = false;
-        width = 3;
-      } else if (kind === BLANK ? isAtLineEnd(bytes, at) : isFrom(bytes, at, column)) {
-        isPlain = false;
-        width = 3;
-      }
+      quotedSize += width;
+      column += width;
     }
-    // The last column is the soft line break's.
-    if (column + width >= MAX_ENCODED_LINE) {
-      quotedSize += 3;
-      column = 0;
-    }
-    quotedSize += width;
-    column += width;
+    turn = await giveWay(turn);
   }
   if (bytes.length - lineStart > MAX_PLAIN_LINE) isPlain = false;
   return { isPlain, size, quotedSize };
 }
 
-function writePlain(bytes: Buffer, out: Buffer, at: number, size: number): number {
-  if (size === bytes.length) return at + bytes.copy(out, at);
-  for (let from = 0; from < bytes.length; from++) {
-    const byte = bytes[from] as number;
-    if (KIND[byte] !== LINE_END) {
-      out[at++] = byte;
-      continue;
+async function writePlain(bytes: Buffer, out: Buffer, at: number, size: number): Promise<number> {
+  const asItIs = size === bytes.length;
+  let from = 0;
+  let turn = performance.now();
+  for (let end = SLICE; from < bytes.length; end += SLICE) {
+    const last = Math.min(end, bytes.length);
+    if (asItIs) {
+      at += bytes.copy(out, at, from, last);
+      from = last;
     }
-    if (byte === CR && bytes[from + 1] === LF) from++;
-    at = writeLineEnd(out, at);
+    for (; from < last; from++) {
+      const byte = bytes[from] as number;
+      if (KIND[byte] !== LINE_END) {
+        out[at++] = byte;
+        continue;
+      }
+      if (byte === CR && bytes[from + 1] === LF) from++;
+      at = writeLineEnd(out, at);
+    }
+    turn = await giveWay(turn);
   }
   return at;
 }
 
 const HEX = Buffer.from('0123456789ABCDEF');
 
-function writeQuoted(bytes: Buffer, out: Buffer, at: number): number {
+async function writeQuoted(bytes: Buffer, out: Buffer, at: number): Promise<number> {
   let column = 0;
-  for (let from = 0; from < bytes.length; from++) {
-    const byte = bytes[from] as number;
-    const kind = KIND[byte] as number;
-    let width = 1;
-    if (kind !== LITERAL) {
-      if (kind === LINE_END) {
-        if (byte === CR && bytes[from + 1] === LF) from++;
-        at = writeLineEnd(out, at);
-        column = 0;
-        continue;
+  let from = 0;
+  let turn = performance.now();
+  for (let end = SLICE; from < bytes.length; end += SLICE) {
+    for (const last = Math.min(end, bytes.length); from < last; from++) {
+      const byte = bytes[from] as number;
+      const kind = KIND[byte] as number;
+      let width = 1;
+      if (kind !== LITERAL) {
+        if (kind === LINE_END) {
+          if (byte === CR && bytes[from + 1] === LF) from++;
+          at = writeLineEnd(out, at);
+          column = 0;
+          continue;
+        }
+        const isEncoded =
+          kind === ENCODED || (kind === BLANK ? isAtLineEnd(bytes, from) : isFrom(bytes, from, column));
+        if (isEncoded) width = 3;
       }
-      const isEncoded =
-        kind === ENCODED || (kind === BLANK ? isAtLineEnd(bytes, from) : isFrom(bytes, from, column));
-      if (isEncoded) width = 3;
+      if (column + width >= MAX_ENCODED_LINE) {
+        out[at] = EQUALS;
+        at = writeLineEnd(out, at + 1);
+        column = 0;
+      }
+      if (width === 1) {
+        out[at] = byte;
+      } else {
+        out[at] = EQUALS;
+        out[at + 1] = HEX[byte >> 4] as number;
+        out[at + 2] = HEX[byte & 15] as number;
+      }
+      at += width;
+      column += width;
     }
-    if (column + width >= MAX_ENCODED_LINE) {
-      out[at] = EQUALS;
-      at = writeLineEnd(out, at + 1);
-      column = 0;
-    }
-    if (width === 1) {
-      out[at] = byte;
-    } else {
-      out[at] = EQUALS;
-      out[at + 1] = HEX[byte >> 4] as number;
-      out[at + 2] = HEX[byte & 15] as number;
-    }
-    at += width;
-    column += width;
+    turn = await giveWay(turn);
   }
   return at;
 }

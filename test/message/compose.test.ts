@@ -36,10 +36,11 @@ const base64 = (bytes: string | Uint8Array): string => Buffer.from(bytes).toStri
 const image = { cid: 'image1', contentType: 'image/png', content: base64('a picture'), filename: 'test.png' };
 const file = { filename: 'a.pdf', contentType: 'application/pdf', content: base64('%PDF-'), cid: null };
 
-const bytesOf = (message: Partial<Message>): Buffer =>
-  compose({ ...EMPTY, ...message }, ids).bytes ?? expect.fail('over a limit that nobody set');
-const textOf = (message: Partial<Message>): string => bytesOf(message).toString('latin1');
-const read = (message: Partial<Message>): Promise<Email> => PostalMime.parse(bytesOf(message));
+const bytesOf = async (message: Partial<Message>): Promise<Buffer> =>
+  (await compose({ ...EMPTY, ...message }, ids)).bytes ?? expect.fail('over a limit that no one set');
+const textOf = async (message: Partial<Message>): Promise<string> =>
+  (await bytesOf(message)).toString('latin1');
+const read = async (message: Partial<Message>): Promise<Email> => PostalMime.parse(await bytesOf(message));
 
 /** The lines of one field of the root, as they were folded. */
 const fieldOf = (text: string, name: string): string =>
@@ -57,8 +58,8 @@ function treeOf(text: string): unknown {
 }
 
 describe('the envelope', () => {
-  test('has each recipient once, in the order of to, cc and bcc, in its first spelling', () => {
-    const { envelope } = compose(
+  test('has each recipient once, in the order of to, cc and bcc, in its first spelling', async () => {
+    const { envelope } = await compose(
       {
         ...EMPTY,
         to: [mailbox('Ben@ifaxin.com'), mailbox('a@ifaxin.com')],
@@ -70,10 +71,10 @@ describe('the envelope', () => {
     expect(envelope.to).toEqual(['Ben@ifaxin.com', 'a@ifaxin.com', 'c@ifaxin.com', 'd@ifaxin.com']);
   });
 
-  test('is sent by the return path where there is one', () => {
-    expect(compose(EMPTY, ids).envelope.from).toBe('support@ifaxin.com');
+  test('is sent by the return path where there is one', async () => {
+    expect((await compose(EMPTY, ids)).envelope.from).toBe('support@ifaxin.com');
     const returnPath = 'bounces@ifaxin.com';
-    expect(compose({ ...EMPTY, returnPath }, ids).envelope.from).toBe(returnPath);
+    expect((await compose({ ...EMPTY, returnPath }, ids)).envelope.from).toBe(returnPath);
   });
 });
 
@@ -103,8 +104,8 @@ describe('the tree of parts', () => {
         ],
       },
     ],
-  ])('%s', (_, message, tree) => {
-    expect(treeOf(textOf(message))).toEqual(tree);
+  ])('%s', async (_, message, tree) => {
+    expect(treeOf(await textOf(message))).toEqual(tree);
   });
 
   test('a picture and a file have their ids and names', async () => {
@@ -117,7 +118,7 @@ describe('the tree of parts', () => {
   });
 
   test('an invitation is the last alternative, with its method, and a file', async () => {
-    const text = textOf({ html, calendar });
+    const text = await textOf({ html, calendar });
     expect(text).toContain('Content-Type: text/calendar; charset=utf-8; method=REQUEST\r\n');
     const mail = await PostalMime.parse(text, { attachmentEncoding: 'utf8' });
     expect(mail.attachments).toContainEqual(
@@ -126,7 +127,7 @@ describe('the tree of parts', () => {
   });
 
   test('boundaries differ, and a text that looks like one ends nothing', async () => {
-    const [one, other] = [textOf({ html }), textOf({ html })].map(
+    const [one, other] = [await textOf({ html }), await textOf({ html })].map(
       (text) => /boundary="([^"]+)"/.exec(text)?.[1],
     );
     expect(one).not.toBe(other);
@@ -136,8 +137,8 @@ describe('the tree of parts', () => {
 });
 
 describe('the header section', () => {
-  test('is whole, and of hidden recipients there is no word', () => {
-    const text = textOf({ bcc: [mailbox('secret@ifaxin.com')], cc: [mailbox('c@ifaxin.com', 'C')] });
+  test('is whole, and of hidden recipients there is no word', async () => {
+    const text = await textOf({ bcc: [mailbox('secret@ifaxin.com')], cc: [mailbox('c@ifaxin.com', 'C')] });
     const [head = ''] = text.split('\r\n\r\n', 1);
     expect(head.split('\r\n').map((line) => line.split(':', 1)[0])).toEqual([
       'From',
@@ -154,15 +155,15 @@ describe('the header section', () => {
     expect(text).not.toContain('secret');
   });
 
-  test('says that the recipients are undisclosed where all are hidden', () => {
-    expect(fieldOf(textOf({ to: [], bcc: [mailbox('a@ifaxin.com')] }), 'To')).toBe(
+  test('says that the recipients are undisclosed where all are hidden', async () => {
+    expect(fieldOf(await textOf({ to: [], bcc: [mailbox('a@ifaxin.com')] }), 'To')).toBe(
       'To: undisclosed-recipients:;',
     );
-    expect(fieldOf(textOf({ to: [], cc: [mailbox('a@ifaxin.com')] }), 'To')).toBe('');
+    expect(fieldOf(await textOf({ to: [], cc: [mailbox('a@ifaxin.com')] }), 'To')).toBe('');
   });
 
-  test("has the caller's Message-ID, or one of the sender's domain", () => {
-    expect(fieldOf(textOf({ messageId: '<own@ifaxin.com>' }), 'Message-ID')).toBe(
+  test("has the caller's Message-ID, or one of the sender's domain", async () => {
+    expect(fieldOf(await textOf({ messageId: '<own@ifaxin.com>' }), 'Message-ID')).toBe(
       'Message-ID: <own@ifaxin.com>',
     );
     expect(messageIdFor('4711', mailbox('support@ifaxin.com'))).toBe('<4711@ifaxin.com>');
@@ -177,19 +178,19 @@ describe('the header section', () => {
     ['Subject', { subject: LONG }],
     ['Subject', { subject: 'ü'.repeat(200) }],
     ['From', { from: mailbox('support@ifaxin.com', 'ü'.repeat(100)) }],
-  ] as const)('has the name and the first token of %s on one line', (name, message) => {
-    expect(fieldOf(textOf(message as Partial<Message>), name)).toMatch(new RegExp(`^${name}: \\S`));
+  ] as const)('has the name and the first token of %s on one line', async (name, message) => {
+    expect(fieldOf(await textOf(message as Partial<Message>), name)).toMatch(new RegExp(`^${name}: \\S`));
   });
 
-  test('folds between ids, and keeps each whole', () => {
+  test('folds between ids, and keeps each whole', async () => {
     const references = Array.from({ length: 50 }, (_, i) => `<${'a'.repeat(60)}${i}@ifaxin.com>`).join(' ');
-    const field = fieldOf(textOf({ headers: [['References', references]] }), 'References');
+    const field = fieldOf(await textOf({ headers: [['References', references]] }), 'References');
     expect(field.replaceAll('\r\n', '')).toBe(`References: ${references}`);
     expect(field.split('\r\n')).toHaveLength(50);
   });
 
-  test('keeps what a caller wrote: case, spaces, repeated fields', () => {
-    const text = textOf({
+  test('keeps what a caller wrote: case, spaces, repeated fields', async () => {
+    const text = await textOf({
       headers: [
         ['x-CaMpaign', 'a  b   c'],
         ['Comments', 'one'],
@@ -201,7 +202,7 @@ describe('the header section', () => {
 
   test('has a name by RFC 2231, and in the content type for clients that read no other', async () => {
     const filename = '年度报告 – Übersicht & Zahlen (endgültige Fassung) zum Weitergeben.pdf';
-    const text = textOf({ attachments: [{ ...file, filename }] });
+    const text = await textOf({ attachments: [{ ...file, filename }] });
     expect(text).toMatch(/filename\*0\*=utf-8''/);
     expect(text).toMatch(/name="=\?UTF-8\?B\?/);
     expect((await PostalMime.parse(text)).attachments[0]?.filename).toBe(filename);
@@ -218,15 +219,15 @@ describe('a text', () => {
     ['another script', '你好，世界\n'.repeat(20), 'base64'],
     ['control characters', 'bell \x07 and escape \x1b', 'quoted-printable'],
   ])('%s', async (_, text, encoding) => {
-    const composed = textOf({ text });
+    const composed = await textOf({ text });
     expect(composed).toContain(`Content-Transfer-Encoding: ${encoding}\r\n`);
     const received = (await PostalMime.parse(composed)).text;
     expect(lines(received)).toBe(lines(text.replace(/\r(?!\n)/g, '\n')));
     expect(composed).not.toMatch(/^From /m);
   });
 
-  test('is measured before it is made', () => {
-    const { size, bytes } = compose({ ...EMPTY, text: '\n'.repeat(5_000_000) }, ids, 1_000_000);
+  test('is measured before it is made', async () => {
+    const { size, bytes } = await compose({ ...EMPTY, text: '\n'.repeat(5_000_000) }, ids, 1_000_000);
     expect(size).toBeGreaterThan(10_000_000);
     expect(bytes).toBeNull();
   });
@@ -394,9 +395,9 @@ while True:
 describe('every message', { timeout: 240_000 }, () => {
   const samples = fc.sample(randomMessage, { numRuns: RUNS, seed: Date.now() });
 
-  test('is ASCII in lines that every server takes, folded where every reader can', () => {
+  test('is ASCII in lines that every server takes, folded where every reader can', async () => {
     for (const message of samples) {
-      const text = textOf(message);
+      const text = await textOf(message);
       expect(text).toMatch(/^[\t\r\n\x20-\x7e]*\r\n$/);
       expect(text).not.toMatch(/\r(?!\n)|(?<!\r)\n/);
       const all = text.split('\r\n');
@@ -412,7 +413,7 @@ describe('every message', { timeout: 240_000 }, () => {
 
   test('is read by postal-mime as it was written', async () => {
     for (const message of samples) {
-      expect(await readByPostalMime(bytesOf(message))).toEqual(written(message));
+      expect(await readByPostalMime(await bytesOf(message))).toEqual(written(message));
     }
   });
 
@@ -422,7 +423,7 @@ describe('every message', { timeout: 240_000 }, () => {
     const printed = textOfStream(python.stdout);
     const some = samples.slice(0, Math.ceil(RUNS / 4));
     for (const message of some) {
-      const bytes = bytesOf(message);
+      const bytes = await bytesOf(message);
       if (!python.stdin.write(Buffer.concat([Buffer.from(`${bytes.length}\n`), bytes]))) {
         await once(python.stdin, 'drain');
       }

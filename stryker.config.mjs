@@ -1,0 +1,62 @@
+/**
+ * `MODULE=reply npm run mutation`: changes one module in every way, and shows which changes its tests do not see; hours
+ * for all of them. test/mutation.md has the last results, and says of what survived why it may.
+ */
+
+/** What is changed, and the tests that hold it: as few as do, for each change is one more run of them. */
+const MODULES = {
+  policy: {
+    mutate: ['src/account.ts', 'src/message/header-section.ts'],
+    tests: ['test/account.test.ts', 'test/message/header-section.test.ts'],
+  },
+  window: { mutate: ['src/stores/window.ts'], tests: ['test/stores/memory/quota.test.ts'] },
+  quota: {
+    mutate: ['src/quota.ts', 'src/stores/memory/quota.ts'],
+    tests: ['test/stores/memory/quota.test.ts'],
+  },
+  idempotency: {
+    mutate: ['src/idempotency.ts', 'src/stores/memory/idempotency.ts'],
+    tests: ['test/idempotency.test.ts', 'test/stores/memory/idempotency.test.ts'],
+  },
+  outcome: {
+    mutate: ['src/outcome.ts'],
+    tests: ['test/outcome.test.ts', 'test/record.test.ts', 'test/docs/errors.test.ts'],
+  },
+  reply: { mutate: ['src/relay/reply.ts'], tests: ['test/relay/reply.test.ts'] },
+  body: { mutate: ['src/relay/body.ts'], tests: ['test/relay/body.test.ts'] },
+  ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/opening.test.ts'] },
+  pool: { mutate: ['src/relay/{pool,slot}.ts'], tests: ['test/relay/pool.test.ts'] },
+  session: {
+    mutate: ['src/relay/{connection,failures,session}.ts'],
+    tests: ['test/relay/{body,opening,words}.test.ts'],
+  },
+  transaction: { mutate: ['src/relay/mail-transaction.ts'], tests: ['test/relay/{body,words}.test.ts'] },
+  deliver: { mutate: ['src/deliver.ts'], tests: ['test/deliver.test.ts'] },
+  submit: { mutate: ['src/submit.ts'], tests: ['test/submit.test.ts'] },
+  outbox: {
+    mutate: ['src/outbox.ts', 'src/outbox-worker.ts'],
+    tests: ['test/outbox-worker.test.ts'],
+  },
+};
+
+const { MODULE } = process.env;
+const modules = MODULE ? [MODULES[MODULE]] : Object.values(MODULES);
+export const tests = modules.flatMap((module) => module.tests);
+
+export default {
+  mutate: modules.flatMap((module) => module.mutate),
+  testRunner: 'vitest',
+  plugins: ['@stryker-mutator/vitest-runner'],
+  vitest: { configFile: 'vitest.mutation.config.mjs', related: false },
+  // What runs once, as a file is loaded, would need all tests of its module: a minute for each number of the relay.
+  ignoreStatic: tests.some((path) => path.startsWith('test/relay/{')),
+  // Rewriting it takes TypeScript's old API, which the tests do not need: Node and Vite only take the types off.
+  tsconfigFile: 'none',
+  // A change that hangs is found by the time it takes.
+  timeoutMS: 10_000,
+  concurrency: 2,
+  reporters: ['clear-text', 'progress-append-only', 'json'],
+  jsonReporter: { fileName: `reports/${MODULE}.json` },
+  incrementalFile: `reports/${MODULE}.incremental.json`,
+  thresholds: { high: 95, low: 85, break: 85 },
+};

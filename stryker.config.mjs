@@ -30,7 +30,10 @@ const MODULES = {
     mutate: ['src/relay/{connection,failures,session}.ts'],
     tests: ['test/relay/{body,opening,words}.test.ts'],
   },
-  transaction: { mutate: ['src/relay/mail-transaction.ts'], tests: ['test/relay/{body,words}.test.ts'] },
+  transaction: {
+    mutate: ['src/relay/mail-transaction.ts'],
+    tests: ['test/relay/{body,transaction,words}.test.ts'],
+  },
   deliver: { mutate: ['src/deliver.ts'], tests: ['test/deliver.test.ts'] },
   submit: { mutate: ['src/submit.ts'], tests: ['test/submit.test.ts'] },
   outbox: {

@@ -49,6 +49,11 @@ describe('the key in the store', () => {
     expect(storeKey('Ifaxin', { key: 'K', index: null })).toBe(storeKey('IFAXIN', { key: 'K', index: null }));
   });
 
+  it('is spelt as by the versions before: a store outlives them', () => {
+    expect(storeKey('Ifaxin', { key: 'K', index: null })).toBe('["ifaxin","K"]');
+    expect(storeKey('Ifaxin', { key: 'K', index: 3 })).toBe('["ifaxin","K",3]');
+  });
+
   it('is another for another api_user, text or place in a batch, whatever stands in them', () => {
     const of: [string, MessageKey][] = [
       ['u', { key: 'k', index: null }],

@@ -27,9 +27,10 @@ const MODULES = {
   ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/opening.test.ts'] },
   pool: { mutate: ['src/relay/{pool,slot}.ts'], tests: ['test/relay/pool.test.ts'] },
   session: {
-    mutate: ['src/relay/{connection,failures,session}.ts'],
-    tests: ['test/relay/{body,opening,words}.test.ts'],
+    mutate: ['src/relay/{connection,session}.ts'],
+    tests: ['test/relay/{opening,transaction,words}.test.ts'],
   },
+  failures: { mutate: ['src/relay/failures.ts'], tests: ['test/relay/failures.test.ts'] },
   transaction: {
     mutate: ['src/relay/mail-transaction.ts'],
     tests: ['test/relay/{body,transaction,words}.test.ts'],
@@ -57,6 +58,7 @@ export default {
   tsconfigFile: 'none',
   // A change that hangs is found by the time it takes.
   timeoutMS: 10_000,
+  timeoutFactor: 1.1,
   concurrency: 2,
   reporters: ['clear-text', 'progress-append-only', 'json'],
   jsonReporter: { fileName: `reports/${MODULE}.json` },

@@ -137,6 +137,13 @@ describe.concurrent('before a call is drawn', { timeout: 30_000 }, () => {
     });
   });
 
+  it('a login that upstream refuses is told, and nothing is drawn', async () => {
+    await using relay = await start({}, { faults: [{ at: 'auth-key', do: { reply: '535 no' } }] });
+    const { outcome, quota, attempts } = await relay.whole();
+    expect(outcome).toMatchObject({ code: 'upstream-credentials', delivery: 'not-sent' });
+    expect([quota, attempts]).toEqual([null, 1]);
+  });
+
   it('the deadline has passed: nothing is drawn, and the warm connection stays', async () => {
     await using relay = await start();
     await relay.send();

@@ -164,6 +164,7 @@ describe('a refusal within a transaction', () => {
     ['550 message too big', 'rcpt', 'recipients-refused'],
     ['554 message too big', 'mail', 'message-refused'],
     ['5501 message too big', 'mail', 'message-refused'],
+    ['554 not 550 message too big', 'mail', 'message-refused'],
     ['550 no', 'rcpt', 'recipients-refused'],
     ['550 no', 'data', 'message-refused'],
   ])('%j at %s: %s', (response, phase, code) => {

@@ -31,6 +31,7 @@ describe('idempotency in process', () => {
   test('a key is kept to the millisecond', async () => {
     const { now, advance } = standingClock();
     const store = createMemoryIdempotency({ now });
+    await store.begin({ ...request('u', 'before'), keptMs: 2 * KEPT_MS });
     await store.begin(request('u', 'k'));
     await advance(KEPT_MS - 1);
     expect(await store.begin(request('u', 'k'))).toEqual({ state: 'lost' });

@@ -24,8 +24,9 @@ const MODULES = {
   },
   reply: { mutate: ['src/relay/reply.ts'], tests: ['test/relay/reply.test.ts'] },
   body: { mutate: ['src/relay/body.ts'], tests: ['test/relay/body.test.ts'] },
-  ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/opening.test.ts'] },
-  pool: { mutate: ['src/relay/{pool,slot}.ts'], tests: ['test/relay/pool.test.ts'] },
+  ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/ports.test.ts'] },
+  slot: { mutate: ['src/relay/slot.ts'], tests: ['test/relay/pool.test.ts'] },
+  pool: { mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
   session: {
     mutate: ['src/relay/{connection,session}.ts'],
     tests: ['test/relay/{opening,transaction,words}.test.ts'],
@@ -53,7 +54,7 @@ export default {
   plugins: ['@stryker-mutator/vitest-runner'],
   vitest: { configFile: 'vitest.mutation.config.mjs', related: false },
   // What runs once, as a file is loaded, would need all tests of its module: a minute for each number of the relay.
-  ignoreStatic: tests.some((path) => path.startsWith('test/relay/{')),
+  ignoreStatic: tests.some((path) => path.startsWith('test/relay/{') || path.endsWith('/pool.test.ts')),
   // Rewriting it takes TypeScript's old API, which the tests do not need: Node and Vite only take the types off.
   tsconfigFile: 'none',
   // A change that hangs is found by the time it takes.

@@ -160,6 +160,12 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     expect(await quota.draw('u', 10)).toMatchObject({ granted: true, remaining: 9 });
   });
 
+  test('a closure of no time closes nothing', async () => {
+    await quota.close('u', 0);
+    expect(await quota.peek('u', 10)).toEqual({ limit: 10, remaining: 10, resetMs: 0 });
+    expect(await quota.draw('u', 10)).toMatchObject({ granted: true, remaining: 9 });
+  });
+
   test('a closure is never shortened', async () => {
     await quota.close('u', 10_000);
     await quota.close('u', 1_000);

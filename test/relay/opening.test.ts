@@ -1,8 +1,10 @@
 /** The way to a session: what upstream may say up to its login. */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
 import type { UpstreamOptions, Words } from '../support/upstream.ts';
-import { ASKED, LOGIN, once, soon, startRelay } from './relay.ts';
+import { ASKED, authority, LOGIN, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('legal replies (RFC 5321 section 4.2.1)', { timeout: 30_000 }, () => {
   const cases: [string, UpstreamOptions][] = [
@@ -96,4 +98,84 @@ describe.concurrent('before the login', { timeout: 30_000 }, () => {
       expect(await relay.drawn()).toBe(1);
     },
   );
+});
+
+describe.concurrent('without trustworthy TLS', { timeout: 30_000 }, () => {
+  it.each<[string, UpstreamOptions]>([
+    ['no STARTTLS', { starttls: 'missing' }],
+    ['STARTTLS refused', { starttls: 'refused' }],
+    ['nonsense behind STARTTLS', { faults: [{ at: 'tls', do: { reply: 'no TLS, but text' } }] }],
+    [
+      'TLS 1.1 at the most',
+      { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
+    ],
+  ])('%s: insecure, and the connection is closed', async (_, options) => {
+    await using relay = await startRelay({}, options);
+    expect(await relay.deliver()).toMatchObject({ code: 'upstream-insecure', delivery: 'not-sent' });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.upstream.logins).toEqual([]);
+    expect(relay.upstream.sessions).toHaveLength(1);
+  });
+
+  it.each([
+    ['signed by itself', () => selfSigned(), /SELF_SIGNED/],
+    ['of an unknown authority', async () => (await createAuthority()).issue(), /ISSUER|VERIFY|SIGNATURE/],
+    ['expired', () => authority.issue({ notAfter: new Date(Date.now() - 60_000) }), /EXPIRED/],
+    ['for another name', () => authority.issue({ names: ['mail.example.com'] }), /ALTNAME/],
+  ] as const)('a certificate that is %s', async (_, issue, reason) => {
+    await using relay = await startRelay({}, { certificate: await issue() });
+    expect(await relay.deliver()).toMatchObject({
+      code: 'upstream-insecure',
+      detail: expect.stringMatching(reason),
+    });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.upstream.logins).toEqual([]);
+  });
+});
+
+describe.concurrent('what EHLO announces', { timeout: 30_000 }, () => {
+  it.each([
+    ['SIZE 1000', 1000],
+    ['size  1000', 1000],
+    ['SIZE', null],
+    ['SIZE 0', null],
+    ['SIZE many', null],
+    ['SIZES 1000', null],
+  ])('%j: messages of at most %j bytes', async (feature, maxSize) => {
+    await using relay = await startRelay({}, { features: [feature, 'STARTTLS', 'AUTH LOGIN'] });
+    const lease = await relay.lease();
+    expect(lease.maxSize).toBe(maxSize);
+    lease.release();
+  });
+});
+
+describe.concurrent('the login', { timeout: 30_000 }, () => {
+  const asks = (text: string) => `334 ${Buffer.from(text).toString('base64')}`;
+
+  it.each([
+    ['Username:', 'aWZheGlu'],
+    ['username', 'aWZheGlu'],
+    ['Password:', 'dGhlLWtleQ=='],
+    ['Your username:', 'dGhlLWtleQ=='],
+    ['Username: and key', 'dGhlLWtleQ=='],
+  ])('a server that asks %j hears %s', async (text, answer) => {
+    const reply = `334 ${Buffer.from(text).toString('base64')}`;
+    await using relay = await startRelay({}, { faults: [once('auth', { reply, meant: 334 })] });
+    await relay.pool.lease(LOGIN, ASKED, AbortSignal.timeout(500));
+    const heard = relay.said(0).filter((line) => line.startsWith('C: '));
+    const from = heard.indexOf('C: AUTH LOGIN aWZheGlu');
+    expect(heard[from + 1]).toBe(`C: ${answer}`);
+  });
+
+  it('that is refused ends the connection', async () => {
+    await using relay = await startRelay({}, { faults: [{ at: 'auth-key', do: { reply: '535 no' } }] });
+    expect(await relay.deliver()).toMatchObject({ code: 'upstream-credentials' });
+    while (relay.open() > 0) await pause(5);
+  });
+
+  it('with a label says so', async () => {
+    await using relay = await startRelay();
+    (await relay.lease({ ...LOGIN, label: 7 })).release();
+    expect(relay.upstream.logins).toMatchObject([{ user: 'ifaxin#7', key: 'the-key', secured: true }]);
+  });
 });

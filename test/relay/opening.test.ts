@@ -150,8 +150,6 @@ describe.concurrent('what EHLO announces', { timeout: 30_000 }, () => {
 });
 
 describe.concurrent('the login', { timeout: 30_000 }, () => {
-  const asks = (text: string) => `334 ${Buffer.from(text).toString('base64')}`;
-
   it.each([
     ['Username:', 'aWZheGlu'],
     ['username', 'aWZheGlu'],

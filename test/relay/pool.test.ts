@@ -95,6 +95,62 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.sessions).toHaveLength(1);
   });
 
+  it('lets five hundred messages of a login wait, and no more', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const held = await relay.lease();
+    const over = new AbortController();
+    const waiting = Array.from({ length: 500 }, () => relay.pool.lease(LOGIN, ASKED, over.signal));
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 500, logins: 1 });
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1000,
+      detail: '500 messages wait for one of the 1 connections of this login.',
+    });
+    over.abort();
+    for (const one of await Promise.all(waiting)) expect(one).toMatchObject({ code: 'upstream-timeout' });
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 1 });
+    held.release();
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 1 });
+  });
+
+  it('takes out of the row whose deadline has passed, and no other', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const held = await relay.lease();
+    const over = new AbortController();
+    const got: string[] = [];
+    const waitAs = async (name: string, signal: AbortSignal) => {
+      const leased = await relay.pool.lease(LOGIN, ASKED, signal);
+      got.push(isFailure(leased) ? `${name}: ${leased.code}` : name);
+      return leased;
+    };
+    const first = waitAs('first', soon());
+    const second = waitAs('second', over.signal);
+    const third = waitAs('third', soon());
+    over.abort();
+    await second;
+    held.release();
+    const lease = await first;
+    if (!isFailure(lease)) lease.release();
+    await third;
+    expect(got).toEqual(['second: upstream-timeout', 'first', 'third']);
+  });
+
+  it('closes a connection that a login was proven by where there is no room for it', async () => {
+    await using relay = await startRelay({ connections: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    while (relay.open() > 0) await pause(10);
+    expect(relay.said(0)).toContain('C: QUIT');
+    expect(relay.pool.stats()).toEqual({ open: 0, idle: 0, waiting: 0, logins: 1 });
+  });
+
+  it('says QUIT where only the greeting was asked for', async () => {
+    await using relay = await startRelay();
+    expect(await relay.pool.greeting(soon())).toBeNull();
+    while (relay.open() > 0) await pause(10);
+    expect(relay.said(0)).toContain('C: QUIT');
+    expect(relay.pool.stats()).toEqual({ open: 0, idle: 0, waiting: 0, logins: 0 });
+  });
+
   it('keeps the key apart: a wrong one never gets a warm connection of the right one', async () => {
     await using pool = await startRelay();
     await pool.send();
@@ -153,6 +209,28 @@ describe('the pool by the wall clock', () => {
       Date.now = wallClock;
     }
     expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it.each([
+    ['idle', 60_000, 59_999, 1],
+    ['idle', 60_000, 60_000, 2],
+    ['open', 3_600_000, 300_000, 1],
+    ['open', 3_600_000, 300_001, 2],
+  ])('a connection may be %s up to its time, to the millisecond', async (what, idleMs, age, sessions) => {
+    await using pool = await startRelay({ idleMs, connections: 1 });
+    const wallClock = Date.now;
+    const started = wallClock();
+    try {
+      Date.now = () => started;
+      const held = await pool.lease();
+      if (what === 'idle') held.release();
+      Date.now = () => started + age;
+      if (what === 'open') held.release();
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(sessions);
   });
 
   it('does not trust a connection that slept while its RSET was under way', async () => {

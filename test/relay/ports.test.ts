@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { isFailure } from '../../src/outcome.ts';
 import { startUpstream, type UpstreamOptions } from '../support/upstream.ts';
-import { CERTIFICATE, LOGIN, soon, startRelay } from './relay.ts';
+import { ASKED, CERTIFICATE, LOGIN, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('several ports', { timeout: 60_000 }, () => {
   /** An upstream that takes the connection and says no word, like a firewall; the relay tries its port first. */
@@ -53,6 +53,53 @@ describe.concurrent('several ports', { timeout: 60_000 }, () => {
     expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
     // The head start that a port has.
     expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  it.each(['auth', 'auth-key', 'mail'] as const)(
+    'one that loses its connections at %s is left for the next',
+    async (at) => {
+      const { first, relay, ports } = await startBehind([{ at, do: 'close' }]);
+      await using both = await startRelay({ ports });
+      expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
+      expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
+      expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([1, 2]);
+      await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
+    },
+  );
+
+  it('one that loses a connection behind a message that went is not left', async () => {
+    const { first, relay, ports } = await startBehind([]);
+    await using both = await startRelay({ ports, connections: 1 });
+    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
+    first.faults = [once('mail', 'close')];
+    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([2, 0]);
+    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
+  });
+
+  it.each([
+    ['insecure', { starttls: 'missing' }, 'upstream-insecure'],
+    ['refusing', { faults: [{ at: 'ehlo', do: { reply: '554 closed' } }] }, 'upstream-unreachable'],
+  ] as const)('one that is %s is told, and no other is tried', async (_, options, code) => {
+    const first = await startUpstream({ certificate: CERTIFICATE, ...options });
+    await using relay = await startRelay();
+    await using both = await startRelay({ ports: [first.port, relay.upstream.port] });
+    expect(await both.deliver()).toMatchObject({ code });
+    // It is not taken for lost.
+    expect(await both.deliver()).toMatchObject({ code });
+    expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([2, 0]);
+    await first.close();
+  });
+
+  it('one hangs and the other says what is wrong: that is told', async () => {
+    const { first, relay, ports } = await startBehind([{ at: 'greeting', do: 'close', delayMs: 2500 }]);
+    relay.upstream.faults = [{ at: 'ehlo', do: { reply: '421 busy' }, delayMs: 1500 }];
+    await using both = await startRelay({ ports });
+    expect(await both.pool.lease(LOGIN, ASKED, soon())).toMatchObject({
+      code: 'upstream-busy',
+      smtp: { code: 421, phase: 'ehlo' },
+    });
+    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
   });
 
   it('all of them hang: told when the deadline passes', async () => {

@@ -29,7 +29,7 @@ const MODULES = {
   pool: { mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
   session: {
     mutate: ['src/relay/{connection,session}.ts'],
-    tests: ['test/relay/{opening,transaction,words}.test.ts'],
+    tests: ['test/relay/{opening,pool,transaction,words}.test.ts'],
   },
   failures: { mutate: ['src/relay/failures.ts'], tests: ['test/relay/failures.test.ts'] },
   transaction: {

@@ -157,6 +157,17 @@ describe.concurrent('lost before the dot', { timeout: 30_000 }, () => {
   });
 });
 
+it.each(['\r\n', '\n', '\r'])(
+  'never lets an address become a command, by %j: that it could is a bug',
+  async (end) => {
+    await using relay = await startRelay();
+    const envelope = { ...ENVELOPE, to: [`a@ifaxin.com>${end}RCPT TO:<b@ifaxin.com`] };
+    await expect(relay.deliver({ envelope })).rejects.toThrow('line break');
+    expect(relay.upstream.transactions).toHaveLength(0);
+    while (relay.open() > 0) await pause(5);
+  },
+);
+
 it('a stream that cannot be told to stop is sent as well', async () => {
   await using relay = await startRelay();
   const parts = [MESSAGE];

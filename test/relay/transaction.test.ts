@@ -185,6 +185,7 @@ describe.concurrent('the connection', { timeout: 30_000 }, () => {
   it.each<[string, Fault, 'kept' | 'reset' | 'new']>([
     ['a refused recipient', once('rcpt', { reply: '550 no' }), 'reset'],
     ['a refused message', once('dot', { reply: '550 no' }), 'kept'],
+    ['a refused MAIL, and the rest accepted', once('mail', { reply: '550 no', meant: 250 }), 'new'],
     ['421 to RCPT', once('rcpt', { reply: '421 closing' }), 'new'],
     ['421 to DATA', once('data', { reply: '421 closing' }), 'new'],
     ['530 to MAIL', once('mail', { reply: '530 log in first' }), 'new'],
@@ -194,6 +195,28 @@ describe.concurrent('the connection', { timeout: 30_000 }, () => {
     await using relay = await startRelay({ connections: 1 }, { faults: [fault] });
     expect(await relay.deliver()).not.toMatchObject({ delivery: 'accepted' });
     expect(await nextGoes(relay)).toBe(expected);
+  });
+
+  it.each(['500 what', '251 what', '421 closing'])(
+    'whose RSET is answered %j is used no more',
+    async (reply) => {
+      const faults = [once('rcpt', { reply: '550 no' }), once('rset', { reply })];
+      await using relay = await startRelay({ connections: 1 }, { faults });
+      expect(await relay.deliver()).toMatchObject({ code: 'recipients-refused' });
+      while (relay.open() > 0) await pause(5);
+      expect(relay.said(0)).toContain('C: RSET');
+      expect(await nextGoes(relay)).toBe('reset');
+      expect(relay.upstream.sessions).toHaveLength(2);
+    },
+  );
+
+  it('whose RSET brings half a reply more is used no more', async () => {
+    const faults = [once('rcpt', { reply: '550 no' }), once('rset', { reply: '250 ok\r\n2', cut: true })];
+    await using relay = await startRelay({ connections: 1 }, { faults });
+    expect(await relay.deliver()).toMatchObject({ code: 'recipients-refused' });
+    while (relay.open() > 0) await pause(5);
+    expect(await nextGoes(relay)).toBe('reset');
+    expect(relay.upstream.sessions).toHaveLength(2);
   });
 
   it('behind a message that broke off has heard nothing more', async () => {

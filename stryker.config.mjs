@@ -27,9 +27,10 @@ const MODULES = {
   ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/ports.test.ts'] },
   slot: { mutate: ['src/relay/slot.ts'], tests: ['test/relay/pool.test.ts'] },
   pool: { mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
-  session: {
-    mutate: ['src/relay/{connection,session}.ts'],
-    tests: ['test/relay/{opening,pool,transaction,words}.test.ts'],
+  session: { mutate: ['src/relay/session.ts'], tests: ['test/relay/session.test.ts'] },
+  connection: {
+    mutate: ['src/relay/connection.ts'],
+    tests: ['test/relay/{opening,pool,transaction}.test.ts'],
   },
   failures: { mutate: ['src/relay/failures.ts'], tests: ['test/relay/failures.test.ts'] },
   transaction: {

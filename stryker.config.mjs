@@ -59,7 +59,7 @@ export default {
   // Rewriting it takes TypeScript's old API, which the tests do not need: Node and Vite only take the types off.
   tsconfigFile: 'none',
   // A change that hangs is found by the time it takes.
-  timeoutMS: 10_000,
+  timeoutMS: 5_000,
   timeoutFactor: 1.1,
   concurrency: 2,
   reporters: ['clear-text', 'progress-append-only', 'json'],

@@ -141,11 +141,49 @@ describe.concurrent('what EHLO announces', { timeout: 30_000 }, () => {
     ['SIZE 0', null],
     ['SIZE many', null],
     ['SIZES 1000', null],
+    [' SIZE 1000 ', 1000],
+    ['SIZE 1000 2000', null],
   ])('%j: messages of at most %j bytes', async (feature, maxSize) => {
     await using relay = await startRelay({}, { features: [feature, 'STARTTLS', 'AUTH LOGIN'] });
     const lease = await relay.lease();
     expect(lease.maxSize).toBe(maxSize);
     lease.release();
+  });
+});
+
+describe.concurrent('an opening that fails', { timeout: 30_000 }, () => {
+  it('says where, and closes the connection', async () => {
+    for (const [options, words] of [
+      [{ starttls: 'missing' }, 'offers no trustworthy TLS (no STARTTLS).'],
+      [{ faults: [{ at: 'greeting', do: { reply: '554 closed' } }] }, 'refused the session.'],
+      [{ faults: [{ at: 'ehlo', do: { reply: '554 closed' } }] }, 'refused the session.'],
+      // The first line is a greeting, whatever stands there.
+      [
+        { faults: [{ at: 'ehlo', do: { reply: '250-STARTTLS\r\n250 SIZE 1' } }] },
+        'offers no trustworthy TLS (no STARTTLS).',
+      ],
+    ] as const) {
+      await using relay = await startRelay({}, options);
+      expect(await relay.deliver()).toMatchObject({ detail: `localhost:${relay.upstream.port} ${words}` });
+      while (relay.open() > 0) await pause(5);
+      expect(relay.said(0)).not.toContain('C: STARTTLS');
+    }
+  });
+
+  it('because there is no server, or no time', async () => {
+    await using relay = await startRelay();
+    const { port } = relay.upstream;
+    expect(await relay.pool.lease(LOGIN, ASKED, AbortSignal.abort())).toMatchObject({
+      code: 'upstream-timeout',
+      detail: `localhost:${port} did not answer in time.`,
+    });
+    await relay.upstream.close();
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toEqual({
+      delivery: 'not-sent',
+      code: 'upstream-unreachable',
+      detail: `localhost:${port} cannot be reached (ECONNREFUSED).`,
+      again: true,
+    });
   });
 });
 
@@ -163,6 +201,24 @@ describe.concurrent('the login', { timeout: 30_000 }, () => {
     const heard = relay.said(0).filter((line) => line.startsWith('C: '));
     const from = heard.indexOf('C: AUTH LOGIN aWZheGlu');
     expect(heard[from + 1]).toBe(`C: ${answer}`);
+  });
+
+  it('takes nothing but 334 for a question', async () => {
+    await using relay = await startRelay({}, { faults: [{ at: 'auth', do: { reply: '250 VXNlcm5hbWU6' } }] });
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toMatchObject({ code: 'upstream-unreachable' });
+    expect(relay.said(0).at(-1)).toBe('S: 250 VXNlcm5hbWU6');
+  });
+
+  it.each([
+    [null, '[127.0.0.1]'],
+    ['ifaxin.com', 'ifaxin.com'],
+  ])('behind EHLO %j, before and inside TLS', async (helo, said) => {
+    await using relay = await startRelay();
+    (await relay.lease(LOGIN, { ...ASKED, helo })).release();
+    expect(relay.said(0).filter((line) => line.startsWith('C: EHLO'))).toEqual([
+      `C: EHLO ${said}`,
+      `C: EHLO ${said}`,
+    ]);
   });
 
   it('that is refused ends the connection', async () => {

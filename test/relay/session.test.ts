@@ -89,6 +89,7 @@ describe.concurrent('what is owed', () => {
     await peers.says('250 ok\r\n');
     expect(await session.reply()).toMatchObject({ code: 250 });
     expect(peers.heard()).toBe('a\r\n.\r\n');
+    expect(session.isSettled).toBe(true);
   });
 
   it('a reply too many ends it; the one that was owed is still given', async () => {

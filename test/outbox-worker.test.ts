@@ -168,9 +168,12 @@ describe('one message', () => {
         requestId: 'a',
         door: 'outbox',
         apiUser: 'ifaxin',
+        clientAddress: '',
         outcome: 'accepted',
         attempts: 1,
         recipients: 1,
+        replayed: false,
+        warnings: [],
       },
     ]);
   });
@@ -286,6 +289,23 @@ describe('one message', () => {
     expect(await read('a')).toMatchObject({ state: 'queued', attempts: [{ detail: 'First.' }] });
   });
 
+  test('waiting for the quota is not given up, however old the first attempt is', async () => {
+    upstream = async () => failure('upstream-busy', 'First.');
+    await sendOne();
+    vi.setSystemTime(START + 2 * GIVE_UP_MS);
+    upstream = async () => failure('quota-exceeded', 'Spent.', { retryAfterMs: 1000 });
+    await sender()(await claimOne(), AbortSignal.timeout(10_000));
+    expect(await read('a')).toMatchObject({ state: 'queued', nextAttemptAt: Date.now() + 1000 });
+  });
+
+  test('is given up at the very end of its time', async () => {
+    upstream = async () => failure('upstream-busy', 'Busy.');
+    await sendOne();
+    vi.setSystemTime(START + GIVE_UP_MS);
+    await sender()(await claimOne(), AbortSignal.timeout(10_000));
+    expect(await read('a')).toMatchObject({ state: 'failed', outcome: { code: 'upstream-busy' } });
+  });
+
   test('upstream’s 536 after the dot waits as well', async () => {
     const smtp = { code: 536, enhanced: null, phase: 'dot', response: '536 frequency limited' } as const;
     upstream = async () => failure('quota-exceeded', 'Upstream’s own.', { smtp, retryAfterMs: 10_000 });
@@ -302,6 +322,29 @@ describe('one message', () => {
     expect(events).toEqual([]);
     await sender()(second, AbortSignal.timeout(10_000));
     expect(await read('a')).toMatchObject({ state: 'accepted' });
+  });
+
+  test.each([
+    ['written', async () => true, true],
+    ['another’s by now', async () => false, false],
+    ['not written', () => Promise.reject(new StoreUnavailable('away')), false],
+  ])('whose mark is %s: the dot may be written: %o', async (_, mark, may) => {
+    const said: unknown[] = [];
+    upstream = async ({ beforeDot }) => {
+      said.push(await beforeDot?.());
+      return HELD;
+    };
+    await putAll(entry('a'));
+    await sender({ outbox: { ...outbox, mark } })(await claimOne(), AbortSignal.timeout(10_000));
+    expect(said).toEqual([may]);
+  });
+
+  test('whose mark meets a bug is another attempt', async () => {
+    await putAll(entry('a'));
+    const mark = () => Promise.reject(new RangeError('a bug'));
+    await sender({ outbox: { ...outbox, mark } })(await claimOne(), AbortSignal.timeout(10_000));
+    expect(await read('a')).toMatchObject({ state: 'queued', attempts: [{ code: 'upstream-unreachable' }] });
+    expect(lines[0]).toMatchObject({ event: 'internal' });
   });
 
   test('whose mark cannot be written gets no dot, and waits without an attempt', async () => {
@@ -341,7 +384,10 @@ describe('one message', () => {
       throw new Error('a bug');
     };
     expect(await sendOne()).toMatchObject({ state: 'queued', attempts: [{ code: 'upstream-unreachable' }] });
-    expect(lines).toMatchObject([{ event: 'internal', error: expect.stringContaining('a bug') }, {}]);
+    expect(lines).toMatchObject([
+      { event: 'internal', error: expect.stringMatching(/Error: a bug\n +at /) },
+      {},
+    ]);
     vi.setSystemTime(START + HOUR);
     upstream = async ({ beforeDot }) => {
       await beforeDot?.();
@@ -399,6 +445,9 @@ describe('the worker', () => {
     expect(most()).toBe(CONNECTIONS);
     expect(await states()).toEqual({ accepted: 12 });
     expect(deliveries).toHaveLength(12);
+    // Nothing went wrong, and nothing is left that would wake it.
+    expect(lines).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('an api_user whose messages hang holds up no other', async () => {
@@ -483,6 +532,140 @@ describe('the worker', () => {
     expect(await states()).toEqual({ accepted: 60 });
   });
 
+  test.each<FailureCode>([
+    'upstream-credentials',
+    'upstream-unreachable',
+    'overloaded',
+    'quota-unavailable',
+    'store-unavailable',
+  ])('%s rests the api_user, twice as long the second time', async (code) => {
+    upstream = async () => failure(code, 'For every message.');
+    await putAll(...many(20, 'm'));
+    const running = worker();
+    expect(await running.run()).toBe(START + 5000);
+    expect(deliveries).toHaveLength(CONNECTIONS);
+    vi.setSystemTime(START + 5000);
+    expect(await running.run()).toBe(START + 15_000);
+    expect(deliveries).toHaveLength(2 * CONNECTIONS);
+  });
+
+  test('one that goes through ends the rest, and what it would grow to', async () => {
+    await putAll(...many(3, 'm'));
+    const outcomes = [failure('upstream-unreachable', 'Away.'), ACCEPTED, ACCEPTED];
+    upstream = async () => outcomes.shift() ?? failure('upstream-unreachable', 'Away again.');
+    const running = worker({ connections: 1 });
+    expect(await running.run()).toBe(START + 5000);
+    vi.setSystemTime(START + 5000);
+    expect(await running.run()).toBe(START + 10_000);
+    expect(await states()).toEqual({ accepted: 2, queued: 1 });
+  });
+
+  test.each([
+    ['upstream-unreachable', 'ends the rest', 1],
+    ['quota-exceeded', 'does not', 0],
+  ] as const)('%s beside one that goes through: that %s', async (code, _, more) => {
+    const { held } = holding();
+    await putAll(...many(3, 'm'));
+    const run = worker({ connections: 2 }).run();
+    await settled();
+    held[0]?.release(failure(code, 'Not now.', { retryAfterMs: 30_000 }));
+    await settled();
+    held[0]?.release();
+    await settled();
+    expect(held).toHaveLength(more);
+    held[0]?.release();
+    expect(await run).toBe(START + 30_000);
+  });
+
+  test('of several that rest the first one to end it says when to come again', async () => {
+    upstream = async ({ login }) =>
+      failure('quota-exceeded', 'Spent.', { retryAfterMs: login.apiUser === 'b' ? 10_000 : 30_000 });
+    await putAll(entry('1', own('a')), entry('2', own('b')), entry('3', own('c')));
+    expect(await worker().run()).toBe(START + 10_000);
+  });
+
+  test('a rest that is over wakes nobody', async () => {
+    upstream = async () => failure('upstream-unreachable', 'Away.');
+    await putAll(entry('a'));
+    const running = worker();
+    expect(await running.run()).toBe(START + 5000);
+    vi.setSystemTime(START + 5000);
+    expect(await outbox.cancel('ifaxin', 'a')).toBe('cancelled');
+    expect(await running.run()).toBeNull();
+  });
+
+  test('of all api_users together a hundred at a time, and nothing is asked meanwhile', async () => {
+    const { held } = holding();
+    for (let user = 0; user < 22; user++) await putAll(...many(5, `${user}-`, own(`user${user}`)));
+    let asked = 0;
+    const claim: Outbox['claim'] = (options) => {
+      asked++;
+      return outbox.claim(options);
+    };
+    const run = worker({ outbox: { ...outbox, claim } }).run();
+    await settled();
+    expect(held).toHaveLength(100);
+    const before = asked;
+    await vi.advanceTimersByTimeAsync(20 * SECOND);
+    expect(asked).toBe(before);
+    held[0]?.release();
+    await settled();
+    expect(held).toHaveLength(100);
+    while (held.length > 0) {
+      for (const one of [...held]) one.release();
+      await settled();
+    }
+    expect(await run).toBeNull();
+  });
+
+  test('of all api_users together 128 MiB at a time, one of 16 MiB of each', async () => {
+    const content = new Uint8Array(16 * 2 ** 20);
+    const excepted: string[][] = [];
+    const claim: Outbox['claim'] = async ({ except }) => {
+      excepted.push([...except]);
+      const apiUser = `user${excepted.length}`;
+      return [{ ...(await template), id: apiUser, apiUser, content }];
+    };
+    await putAll(entry('a'));
+    const template = claimOne();
+    const ends: (() => void)[] = [];
+    const send = () => new Promise<null>((resolve) => ends.push(() => resolve(null)));
+    const running = worker({ outbox: { ...outbox, claim }, send });
+    void running.run();
+    await settled();
+    expect(ends).toHaveLength(8);
+    expect(excepted.at(-1)).toEqual(Array.from({ length: 7 }, (__, index) => `user${index + 1}`));
+    ends[0]?.();
+    await settled();
+    expect(ends).toHaveLength(9);
+    const closed = running.close();
+    for (const end of ends) end();
+    await closed;
+  });
+
+  test('a message whose end cannot be written is let go, and the others go on', async () => {
+    await putAll(...many(3, 'm'));
+    const sendClaim = sender();
+    const send: typeof sendClaim = (claim, signal) =>
+      claim.id === 'm1' ? Promise.reject(new StoreUnavailable('away')) : sendClaim(claim, signal);
+    // When its lease ends.
+    expect(await worker({ send }).run()).toBe(START + 55 * SECOND);
+    expect(await states()).toEqual({ accepted: 2, sending: 1 });
+    expect(lines).toMatchObject([
+      {
+        event: 'a queued message was let go',
+        id: 'm1',
+        apiUser: 'ifaxin',
+        error: expect.stringContaining('away'),
+      },
+    ]);
+  });
+
+  test.each([0, 1])('what was due %i ms ago and is not given is asked for a little later', async (ms) => {
+    const stubborn = { ...outbox, claim: async () => [], nextDueAt: async () => START - ms };
+    expect(await worker({ outbox: stubborn }).run()).toBe(START + 250);
+  });
+
   test('what fails for a message alone does not hold up the next one', async () => {
     upstream = async ({ envelope }) =>
       envelope.to[0] === 'busy@ifaxin.com' ? failure('upstream-busy', 'Greylisted.') : ACCEPTED;
@@ -554,7 +737,7 @@ describe('the worker', () => {
     let isAway = true;
     const claim: Outbox['claim'] = async (options) => {
       asked++;
-      if (isAway) throw new StoreUnavailable('away');
+      if (isAway) throw new StoreUnavailable('away', { cause: new Error('ECONNREFUSED') });
       return outbox.claim(options);
     };
     const running = worker({ outbox: { ...outbox, claim } });
@@ -564,21 +747,24 @@ describe('the worker', () => {
       vi.setSystemTime(next as number);
     }
     expect(asked).toBe(7);
-    expect(lines.map(({ event }) => event)).toEqual(['the outbox is away']);
+    expect(lines).toMatchObject([{ event: 'the outbox is away', error: 'Error: ECONNREFUSED' }]);
     isAway = false;
     expect(await running.run()).toBeNull();
     expect(lines.map(({ event }) => event)).toContain('the outbox is back');
     expect(await states()).toEqual({ accepted: 1 });
   });
 
-  test('asks the store no more often than something happens', async () => {
+  test.each([
+    ['one for later', [entry('later', { sendAt: START + HOUR })]],
+    ['none', []],
+  ])('asks the store no more often than something happens, while %s waits', async (_, later) => {
     let asked = 0;
     const claim: Outbox['claim'] = (options) => {
       asked++;
       return outbox.claim(options);
     };
     const { held } = holding();
-    await putAll(...many(CONNECTIONS, 'm'), entry('later', { sendAt: START + HOUR }));
+    await putAll(...many(CONNECTIONS, 'm'), ...later);
     const running = worker({ outbox: { ...outbox, claim } });
     const run = running.run();
     await settled();
@@ -602,6 +788,40 @@ describe('the worker', () => {
     vi.setSystemTime(Date.now() + HOUR);
     await running.run();
     expect(await states()).toEqual({});
+  });
+
+  test('sweeps no more often, and ends when the sweep has', async () => {
+    let sweeps = 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const sweep = () => {
+      sweeps++;
+      return promise;
+    };
+    const running = worker({ outbox: { ...outbox, sweep } });
+    let isOver = false;
+    const run = running.run().then(() => {
+      isOver = true;
+    });
+    await settled();
+    expect([sweeps, isOver]).toEqual([1, false]);
+    resolve();
+    await run;
+    vi.setSystemTime(START + HOUR - 1);
+    await running.run();
+    expect(sweeps).toBe(1);
+    vi.setSystemTime(START + HOUR);
+    await running.run();
+    expect(sweeps).toBe(2);
+  });
+
+  test('a sweep that fails is logged, and nothing is held up by it', async () => {
+    await putAll(entry('a'));
+    const sweep = () => Promise.reject(new StoreUnavailable('away'));
+    expect(await worker({ outbox: { ...outbox, sweep } }).run()).toBeNull();
+    expect(await states()).toEqual({ accepted: 1 });
+    expect(lines).toMatchObject([
+      { event: 'the outbox was not swept', error: expect.stringContaining('away') },
+    ]);
   });
 
   test('two on one outbox send each message once', async () => {

@@ -68,6 +68,28 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     expect(await quota.draw('u', 10, 10)).toMatchObject({ granted: true, remaining: 0 });
   });
 
+  test('a window in use lets go what is over, and goes on', async () => {
+    await quota.draw('u', 10, 4);
+    await advance(10_000);
+    await quota.draw('u', 10, 3);
+    await advance(SPAN - 10_000);
+    expect(await quota.draw('u', 10, 5)).toMatchObject({ granted: true, remaining: 2 });
+    await advance(10_000);
+    expect(await quota.draw('u', 10, 5)).toMatchObject({ granted: true, remaining: 0 });
+  });
+
+  test('a window of which all is over begins anew', async () => {
+    // A store may look for idle windows when another one is drawn from, and this one is none then.
+    await quota.draw('v', 10);
+    await advance(30_000);
+    await quota.draw('u', 10, 4);
+    await advance(SPAN - 30_000);
+    await quota.draw('v', 10);
+    await advance(30_000);
+    expect(await quota.draw('u', 10, 6)).toMatchObject({ granted: true, remaining: 4 });
+    expect(await quota.draw('u', 10, 5)).toMatchObject({ granted: false, remaining: 4 });
+  });
+
   test('draws of one grain are let go together, after the last of them', async () => {
     await quota.draw('u', 10, 1);
     await advance(249);
@@ -134,6 +156,13 @@ export function quotaContract(make: () => Promise<QuotaUnderTest>): void {
     await advance(9_999);
     expect(await quota.draw('u', 10)).toMatchObject({ granted: false, retryAfterMs: 1 });
     await advance(1);
+    expect(await quota.peek('u', 10)).toEqual({ limit: 10, remaining: 10, resetMs: 0 });
+    expect(await quota.draw('u', 10)).toMatchObject({ granted: true, remaining: 9 });
+  });
+
+  test('a closure of no time closes nothing', async () => {
+    await quota.close('u', 0);
+    expect(await quota.peek('u', 10)).toEqual({ limit: 10, remaining: 10, resetMs: 0 });
     expect(await quota.draw('u', 10)).toMatchObject({ granted: true, remaining: 9 });
   });
 

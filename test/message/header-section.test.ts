@@ -27,6 +27,8 @@ describe('the end of a header section', () => {
     ['a: b\n\nbody', 6],
     ['\r\n\r\na: b\r\n\r\nbody', 12],
     ['a: b\r\n \r\n\r\nbody', 11],
+    ['a: b\n \n\nbody', 8],
+    ['a: b\nx\n\nbody', 8],
     ['\r\n\r\n\r\n', null],
     ['a: b\r\n', null],
     ['', null],
@@ -40,17 +42,17 @@ describe('the end of a header section', () => {
 });
 
 it('a header section that is too long is known by its bytes and its lines', () => {
-  const lengths = ['x'.repeat(256 * 1024), 'a: b\r\n'.repeat(10_000)].map((text) => {
+  const longest = ['x'.repeat(256 * 1024), `${'x'.repeat(62)}\r\n`.repeat(4096), 'a: b\r\n'.repeat(10_000)];
+  const lengths = longest.map((text) => {
     const end = new HeaderEnd();
     end.find(bytes(text));
     const before = end.isTooLong;
     end.find(bytes('a: b\r\n'));
     return [before, end.isTooLong];
   });
-  expect(lengths).toEqual([
-    [false, true],
-    [false, true],
-  ]);
+  expect(lengths).toEqual(longest.map(() => [false, true]));
+  // All of it at once, with its end.
+  for (const text of longest) expect(new HeaderEnd().find(bytes(`${text}a: b\n\n`))).toBeNull();
 });
 
 describe('the fields', () => {
@@ -62,6 +64,13 @@ describe('the fields', () => {
       { name: '', value: 'no field', start: 44, end: 54 },
       { name: 'x-y', value: '', start: 54, end: 60 },
     ]);
+  });
+
+  it('end with LF as well, and a line that only looks empty is none', () => {
+    const namesIn = (text: string) => section(text).fields.map(({ name, value }) => `${name}=${value}`);
+    expect(namesIn('\nA: b\n c\n\nC: d\n\n')).toEqual(['a=b c', 'c=d']);
+    expect(namesIn('A: b\nx\nC: d\n')).toEqual(['a=b', '=x', 'c=d']);
+    expect(namesIn('A: b\r\n\rC: d\r\n')).toEqual(['a=b', '=C: d']);
   });
 
   it('are taken out by name, with their folds', () => {
@@ -163,6 +172,10 @@ describe('X-SMTPAPI', () => {
     'A-X-SMTPAPI: a',
     'X-SMTP: API',
     'Subject: \xe4\xbd\xa0 X-SMTPAPI',
+    'A: \0\r\nSubject: X-SMTPAPI: how to',
+    'no field\r\nSubject: X-SMTPAPI: how to',
+    'A-SMTPAPI is no field',
+    `A: ${'b'.repeat(986)}X-SMTPAPI`,
   ])('%j is harmless', (text) => {
     expect(problem(`${text}\r\n\r\n`, free)).toBeNull();
   });
@@ -196,6 +209,14 @@ describe('an account with a sender policy', () => {
     'From: ann@allowed.example\r\nSubject: From: ceo@bank.example',
     'From: ann@allowed.example\r\nSubject: \x85\xc7\xeb\xff',
     'From: ann@allowed.example\r\nResent-From: ben@allowed.example\r\nResent-Sender: ann@allowed.example',
+    'From: ann@allowed.example\r\nResent-From: ann@allowed.example, ben@allowed.example',
+    'From: "ceo@bank.example" <ann@allowed.example>',
+    'From: ann@allowed.example (not ceo@bank.example)',
+    'From: "Ann \\", of sales" <ann@allowed.example>',
+    'From: ann@allowed.example (Ann "of sales)',
+    'From: , ann@allowed.example,',
+    `From: ann@allowed.example\r\nSubject: ${'x'.repeat(989)}`,
+    `From: ann@allowed.example${'\r\nA: b'.repeat(997)}`,
   ])('may write %j', (text) => {
     expect(problem(`${text}\r\n\r\n`, held)).toBeNull();
     expect(problem(`${text}\r\n`, held)).toBeNull();
@@ -218,7 +239,12 @@ describe('an account with a sender policy', () => {
     ['From: <ceo@bank.example> <ann@allowed.example>\r\n', 'From'],
     ['From: <@bank.example:ann@allowed.example>\r\n', 'From'],
     ['From: Staff: ann@allowed.example;\r\n', 'From'],
+    ['From: Staff: <ann@allowed.example>\r\n', 'From'],
+    ['From: Ann; <ann@allowed.example>\r\n', 'From'],
     ['From: "ann@allowed.example\r\n', 'From'],
+    ['From: "Ann <ann@allowed.example>\r\n', 'From'],
+    ['From: Ann) <ann@allowed.example>\r\n', 'From'],
+    ['From: Ann (<ann@allowed.example>\r\n', 'From'],
     ['From: (ann@allowed.example\r\n', 'From'],
     ['From: Ann\r\n', 'From'],
     ['From: \xb2\xe2 <ann@allowed.example>\r\n', 'From'],
@@ -252,6 +278,9 @@ describe('an account with a sender policy', () => {
     ['Subject: a\vFrom: ceo@bank.example\r\n', /control character/],
     ['Subject: a\rFrom: ceo@bank.example\r\n', /control character/],
     ['Subject: a\r\n \r\n', /white space/],
+    ['Subject: a\n \n', /white space/],
+    ['Subject: a\r\n \t \r\n', /white space/],
+    ['Subject: a\r\n ', /white space/],
     ['Subject: a\x85From: ceo@bank.example\r\n', /line separator/],
     ['Subject: a\xc2\x85 From : ceo@bank.example\r\n', /line separator/],
     ['Subject: a\xe2\x80\xa9sender: ceo@bank.example\r\n', /line separator/],
@@ -265,6 +294,7 @@ describe('an account with a sender policy', () => {
   it.each([
     [` x\r\n${own}`, /no field/],
     [`\r\n${own}`, /empty line/],
+    [`\n${own}`, /empty line/],
   ])('may not begin with %j', (text, words) => {
     expect(detail(`${text}\r\n`, held)).toMatch(words);
   });

@@ -1,9 +1,10 @@
-/** The way to a session: what upstream may say up to its login, and which port is tried when. */
+/** The way to a session: what upstream may say up to its login. */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { isFailure } from '../../src/outcome.ts';
-import { startUpstream, type UpstreamOptions, type Words } from '../support/upstream.ts';
-import { ASKED, CERTIFICATE, LOGIN, once, soon, startRelay } from './relay.ts';
+import { createAuthority, selfSigned } from '../../src/sandbox/certificate.ts';
+import type { UpstreamOptions, Words } from '../support/upstream.ts';
+import { ASKED, authority, LOGIN, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('legal replies (RFC 5321 section 4.2.1)', { timeout: 30_000 }, () => {
   const cases: [string, UpstreamOptions][] = [
@@ -99,73 +100,136 @@ describe.concurrent('before the login', { timeout: 30_000 }, () => {
   );
 });
 
-describe.concurrent('several ports', { timeout: 60_000 }, () => {
-  /** An upstream that takes the connection and says no word, like a firewall; the relay tries its port first. */
-  async function startBehind(faults: UpstreamOptions['faults'] = [{ at: 'greeting', do: 'silent' }]) {
-    const first = await startUpstream({ certificate: CERTIFICATE, faults });
-    const relay = await startRelay();
-    return { first, relay, ports: [first.port, relay.upstream.port] };
-  }
-
-  it.each(['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'ehlo2'] as const)(
-    'one that hangs at %s does not take the deadline, and is not tried first again',
-    async (at) => {
-      await using relay = await startRelay({}, { faults: [{ at, do: 'silent' }] });
-      const second = await startUpstream({ certificate: CERTIFICATE });
-      await using both = await startRelay({ ports: [relay.upstream.port, second.port], connections: 1 });
-      // Less than one port may take.
-      const deadline = AbortSignal.timeout(8000);
-      expect(await both.deliver({}, deadline)).toMatchObject({ delivery: 'accepted' });
-      expect(second.taken).toHaveLength(1);
-      expect(relay.upstream.logins).toEqual([]);
-      // The one that hung was let go, and the next connection goes where it worked.
-      while (relay.open() > 0) await new Promise((resolve) => setTimeout(resolve, 10));
-      expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-      expect(relay.upstream.sessions).toHaveLength(1);
-      await second.close();
-    },
-  );
-
-  it('one that is slow meets another, and only one of them logs in', async () => {
-    const { first, relay, ports } = await startBehind([{ at: 'greeting', delayMs: 2200 }]);
-    relay.upstream.faults = [{ at: 'ehlo', delayMs: 1000 }];
-    await using both = await startRelay({ ports });
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    expect(first.logins).toHaveLength(1);
-    expect(relay.upstream.logins).toHaveLength(0);
+describe.concurrent('without trustworthy TLS', { timeout: 30_000 }, () => {
+  it.each<[string, UpstreamOptions]>([
+    ['no STARTTLS', { starttls: 'missing' }],
+    ['STARTTLS refused', { starttls: 'refused' }],
+    ['nonsense behind STARTTLS', { faults: [{ at: 'tls', do: { reply: 'no TLS, but text' } }] }],
+    [
+      'TLS 1.1 at the most',
+      { tls: { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } },
+    ],
+  ])('%s: insecure, and the connection is closed', async (_, options) => {
+    await using relay = await startRelay({}, options);
+    expect(await relay.deliver()).toMatchObject({ code: 'upstream-insecure', delivery: 'not-sent' });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.upstream.logins).toEqual([]);
     expect(relay.upstream.sessions).toHaveLength(1);
-    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
   });
 
-  it('one that refuses connections is left at once, and is not tried first again', async () => {
-    const gone = await startUpstream({ certificate: CERTIFICATE });
-    await gone.close();
+  it.each([
+    ['signed by itself', () => selfSigned(), /SELF_SIGNED/],
+    ['of an unknown authority', async () => (await createAuthority()).issue(), /ISSUER|VERIFY|SIGNATURE/],
+    ['expired', () => authority.issue({ notAfter: new Date(Date.now() - 60_000) }), /EXPIRED/],
+    ['for another name', () => authority.issue({ names: ['mail.example.com'] }), /ALTNAME/],
+  ] as const)('a certificate that is %s', async (_, issue, reason) => {
+    await using relay = await startRelay({}, { certificate: await issue() });
+    expect(await relay.deliver()).toMatchObject({
+      code: 'upstream-insecure',
+      detail: expect.stringMatching(reason),
+    });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.upstream.logins).toEqual([]);
+  });
+});
+
+describe.concurrent('what EHLO announces', { timeout: 30_000 }, () => {
+  it.each([
+    ['SIZE 1000', 1000],
+    ['size  1000', 1000],
+    ['SIZE', null],
+    ['SIZE 0', null],
+    ['SIZE many', null],
+    ['SIZES 1000', null],
+    [' SIZE 1000 ', 1000],
+    ['SIZE 1000 2000', null],
+  ])('%j: messages of at most %j bytes', async (feature, maxSize) => {
+    await using relay = await startRelay({}, { features: [feature, 'STARTTLS', 'AUTH LOGIN'] });
+    const lease = await relay.lease();
+    expect(lease.maxSize).toBe(maxSize);
+    lease.release();
+  });
+});
+
+describe.concurrent('an opening that fails', { timeout: 30_000 }, () => {
+  it('says where, and closes the connection', async () => {
+    for (const [options, words] of [
+      [{ starttls: 'missing' }, 'offers no trustworthy TLS (no STARTTLS).'],
+      [{ faults: [{ at: 'greeting', do: { reply: '554 closed' } }] }, 'refused the session.'],
+      [{ faults: [{ at: 'ehlo', do: { reply: '554 closed' } }] }, 'refused the session.'],
+      // The first line is a greeting, whatever stands there.
+      [
+        { faults: [{ at: 'ehlo', do: { reply: '250-STARTTLS\r\n250 SIZE 1' } }] },
+        'offers no trustworthy TLS (no STARTTLS).',
+      ],
+    ] as const) {
+      await using relay = await startRelay({}, options);
+      expect(await relay.deliver()).toMatchObject({ detail: `localhost:${relay.upstream.port} ${words}` });
+      while (relay.open() > 0) await pause(5);
+      expect(relay.said(0)).not.toContain('C: STARTTLS');
+    }
+  });
+
+  it('because there is no server, or no time', async () => {
     await using relay = await startRelay();
-    await using both = await startRelay({ ports: [gone.port, relay.upstream.port] });
-    const before = performance.now();
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-    // The head start that a port has.
-    expect(performance.now() - before).toBeLessThan(2000);
+    const { port } = relay.upstream;
+    expect(await relay.pool.lease(LOGIN, ASKED, AbortSignal.abort())).toMatchObject({
+      code: 'upstream-timeout',
+      detail: `localhost:${port} did not answer in time.`,
+    });
+    await relay.upstream.close();
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toEqual({
+      delivery: 'not-sent',
+      code: 'upstream-unreachable',
+      detail: `localhost:${port} cannot be reached (ECONNREFUSED).`,
+      again: true,
+    });
+  });
+});
+
+describe.concurrent('the login', { timeout: 30_000 }, () => {
+  it.each([
+    ['Username:', 'aWZheGlu'],
+    ['username', 'aWZheGlu'],
+    ['Password:', 'dGhlLWtleQ=='],
+    ['Your username:', 'dGhlLWtleQ=='],
+    ['Username: and key', 'dGhlLWtleQ=='],
+  ])('a server that asks %j hears %s', async (text, answer) => {
+    const reply = `334 ${Buffer.from(text).toString('base64')}`;
+    await using relay = await startRelay({}, { faults: [once('auth', { reply, meant: 334 })] });
+    await relay.pool.lease(LOGIN, ASKED, AbortSignal.timeout(500));
+    const heard = relay.said(0).filter((line) => line.startsWith('C: '));
+    const from = heard.indexOf('C: AUTH LOGIN aWZheGlu');
+    expect(heard[from + 1]).toBe(`C: ${answer}`);
   });
 
-  it('all of them hang: told when the deadline passes', async () => {
-    const { first, relay, ports } = await startBehind();
-    relay.upstream.faults = first.faults;
-    await using both = await startRelay({ ports });
-    const told = await both.deliver({}, AbortSignal.timeout(3000));
-    expect(told).toMatchObject({ code: 'upstream-timeout', delivery: 'not-sent' });
-    expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([1, 1]);
-    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
+  it('takes nothing but 334 for a question', async () => {
+    await using relay = await startRelay({}, { faults: [{ at: 'auth', do: { reply: '250 VXNlcm5hbWU6' } }] });
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toMatchObject({ code: 'upstream-unreachable' });
+    expect(relay.said(0).at(-1)).toBe('S: 250 VXNlcm5hbWU6');
   });
 
-  it('the readiness probe finds the one that answers', async () => {
-    const { first, relay, ports } = await startBehind();
-    await using both = await startRelay({ ports });
-    expect(await both.pool.greeting(soon())).toBeNull();
-    relay.upstream.faults = [{ at: 'greeting', do: { reply: '554 closed' } }];
-    const told = await both.pool.greeting(soon());
-    expect(isFailure(told) && told).toMatchObject({ smtp: { code: 554, phase: 'greeting' } });
-    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
+  it.each([
+    [null, '[127.0.0.1]'],
+    ['ifaxin.com', 'ifaxin.com'],
+  ])('behind EHLO %j, before and inside TLS', async (helo, said) => {
+    await using relay = await startRelay();
+    (await relay.lease(LOGIN, { ...ASKED, helo })).release();
+    expect(relay.said(0).filter((line) => line.startsWith('C: EHLO'))).toEqual([
+      `C: EHLO ${said}`,
+      `C: EHLO ${said}`,
+    ]);
+  });
+
+  it('that is refused ends the connection', async () => {
+    await using relay = await startRelay({}, { faults: [{ at: 'auth-key', do: { reply: '535 no' } }] });
+    expect(await relay.deliver()).toMatchObject({ code: 'upstream-credentials' });
+    while (relay.open() > 0) await pause(5);
+  });
+
+  it('with a label says so', async () => {
+    await using relay = await startRelay();
+    (await relay.lease({ ...LOGIN, label: 7 })).release();
+    expect(relay.upstream.logins).toMatchObject([{ user: 'ifaxin#7', key: 'the-key', secured: true }]);
   });
 });

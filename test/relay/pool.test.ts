@@ -3,8 +3,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { isFailure } from '../../src/outcome.ts';
-import type { Pool } from '../../src/relay/pool.ts';
-import type { Lease } from '../../src/transaction.ts';
 import { ASKED, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('the pool', () => {
@@ -97,6 +95,62 @@ describe.concurrent('the pool', () => {
     expect(pool.upstream.sessions).toHaveLength(1);
   });
 
+  it('lets five hundred messages of a login wait, and no more', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const held = await relay.lease();
+    const over = new AbortController();
+    const waiting = Array.from({ length: 500 }, () => relay.pool.lease(LOGIN, ASKED, over.signal));
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 500, logins: 1 });
+    expect(await relay.pool.lease(LOGIN, ASKED, soon())).toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1000,
+      detail: '500 messages wait for one of the 1 connections of this login.',
+    });
+    over.abort();
+    for (const one of await Promise.all(waiting)) expect(one).toMatchObject({ code: 'upstream-timeout' });
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 1 });
+    held.release();
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 1 });
+  });
+
+  it('takes out of the row whose deadline has passed, and no other', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const held = await relay.lease();
+    const over = new AbortController();
+    const got: string[] = [];
+    const waitAs = async (name: string, signal: AbortSignal) => {
+      const leased = await relay.pool.lease(LOGIN, ASKED, signal);
+      got.push(isFailure(leased) ? `${name}: ${leased.code}` : name);
+      return leased;
+    };
+    const first = waitAs('first', soon());
+    const second = waitAs('second', over.signal);
+    const third = waitAs('third', soon());
+    over.abort();
+    await second;
+    held.release();
+    const lease = await first;
+    if (!isFailure(lease)) lease.release();
+    await third;
+    expect(got).toEqual(['second: upstream-timeout', 'first', 'third']);
+  });
+
+  it('closes a connection that a login was proven by where there is no room for it', async () => {
+    await using relay = await startRelay({ connections: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    while (relay.open() > 0) await pause(10);
+    expect(relay.said(0)).toContain('C: QUIT');
+    expect(relay.pool.stats()).toEqual({ open: 0, idle: 0, waiting: 0, logins: 1 });
+  });
+
+  it('says QUIT where only the greeting was asked for', async () => {
+    await using relay = await startRelay();
+    expect(await relay.pool.greeting(soon())).toBeNull();
+    while (relay.open() > 0) await pause(10);
+    expect(relay.said(0)).toContain('C: QUIT');
+    expect(relay.pool.stats()).toEqual({ open: 0, idle: 0, waiting: 0, logins: 0 });
+  });
+
   it('keeps the key apart: a wrong one never gets a warm connection of the right one', async () => {
     await using pool = await startRelay();
     await pool.send();
@@ -118,17 +172,6 @@ describe.concurrent('the pool', () => {
     expect(pool.open()).toBe(1);
   });
 
-  it('makes room for a new login by the one that was used least recently', { timeout: 60_000 }, async () => {
-    await using pool = await startRelay();
-    const login = (user: number) => ({ ...LOGIN, apiUser: `user${user}` });
-    for (let user = 1; user <= 203; user++) await pool.send(login(user));
-    while (pool.open() > 200) await pause(10);
-    for (const session of [0, 1, 2]) expect(pool.said(session)).toContain('C: QUIT');
-    expect(pool.said(3)).not.toContain('C: QUIT');
-    await pool.send(login(203));
-    expect(pool.upstream.sessions).toHaveLength(203);
-  });
-
   it('counts a connection until upstream has answered its QUIT', async () => {
     await using pool = await startRelay({ connections: 2 });
     pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
@@ -140,16 +183,6 @@ describe.concurrent('the pool', () => {
     expect(most).toBeLessThanOrEqual(2);
   });
 
-  it('is overloaded where every connection of every login is in use', { timeout: 60_000 }, async () => {
-    await using pool = await startRelay();
-    const users = Array.from({ length: 200 }, (_, index) => `user${index}`);
-    const held = await Promise.all(users.map((apiUser) => pool.lease({ ...LOGIN, apiUser })));
-    const refused = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
-    expect(refused).toMatchObject({ code: 'overloaded', retryAfterMs: 1000 });
-    for (const lease of held) lease.release();
-    await pool.send();
-  });
-
   it('says QUIT to all when it closes, also to those given back later', async () => {
     await using pool = await startRelay();
     await pool.send();
@@ -159,118 +192,6 @@ describe.concurrent('the pool', () => {
     held.release();
     while (pool.open() > 0) await pause(10);
     expect(pool.said(1)).toContain('C: QUIT');
-  });
-});
-
-describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
-  /** Takes connections for ever more labels, and keeps them all. */
-  async function hoard(pool: Pool, apiUser: string): Promise<Lease[]> {
-    const held: Lease[] = [];
-    for (let label = 1; ; label++) {
-      for (let i = 0; i < CONNECTIONS; i++) {
-        const lease = await pool.lease({ ...LOGIN, apiUser, label }, ASKED, AbortSignal.timeout(1000));
-        if (isFailure(lease)) return held;
-        held.push(lease);
-      }
-    }
-  }
-
-  const CONNECTIONS = 5;
-
-  it('one api_user alone takes half of what is common, beside its own', async () => {
-    await using relay = await startRelay({ connections: CONNECTIONS });
-    const held = await hoard(relay.pool, 'greedy');
-    expect(held).toHaveLength(CONNECTIONS + 50);
-    for (const lease of held) lease.release();
-    expect(await relay.send({ ...LOGIN, apiUser: 'greedy', label: 500 })).toMatchObject({
-      delivery: 'accepted',
-    });
-  });
-
-  it('however much some take, each of the others gets its own', async () => {
-    await using relay = await startRelay({ connections: CONNECTIONS });
-    for (const greedy of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) await hoard(relay.pool, greedy);
-    for (let user = 0; user < 12; user++) {
-      const own = Array.from({ length: CONNECTIONS }, () =>
-        relay.lease({ ...LOGIN, apiUser: `user${user}`, label: user + 1 }),
-      );
-      await Promise.all(own);
-    }
-  });
-
-  it('letters of another case are the same api_user', async () => {
-    await using relay = await startRelay({ connections: CONNECTIONS });
-    await hoard(relay.pool, 'greedy');
-    expect(await hoard(relay.pool, 'GREEDY')).toHaveLength(0);
-  });
-
-  it('an idle connection makes way for another label of the same api_user', async () => {
-    await using relay = await startRelay();
-    for (let label = 1; label <= 55; label++) await relay.send({ ...LOGIN, label });
-    while (relay.open() > 52) await pause(10);
-    for (const session of [0, 1, 2]) expect(relay.said(session)).toContain('C: QUIT');
-    expect(relay.said(3)).not.toContain('C: QUIT');
-  });
-
-  it('a login beyond its share waits for a connection of its own', async () => {
-    await using relay = await startRelay({ connections: 100 });
-    await hoard(relay.pool, 'other');
-    const held = await Promise.all(Array.from({ length: 50 }, () => relay.lease()));
-    const waiting = relay.lease();
-    held[0]?.release();
-    (await waiting).release();
-  });
-
-  it('logins that prove nothing take no connection of an api_user, nor of its key', async () => {
-    await using relay = await startRelay();
-    const known = { ...LOGIN, apiUser: 'known' };
-    expect(await relay.pool.prove(known, soon())).toBeNull();
-    const over = new AbortController();
-    relay.upstream.faults = [{ at: 'auth-key', do: 'silent', times: 25 }];
-    const guesses = Array.from({ length: 60 }, (_, i) =>
-      relay.pool.prove({ ...LOGIN, apiKey: `guess ${i}` }, over.signal),
-    );
-    while (relay.upstream.logins.length < 26) await pause(10);
-    // The owner of that api_user, another that was proven before, and one that is to be proven now.
-    expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
-    expect(await relay.pool.prove(known, soon())).toBeNull();
-    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'new' }, soon())).toBeNull();
-
-    const names = Array.from({ length: 60 }, (_, i) => `name${i}`);
-    relay.upstream.faults = [{ at: 'auth-key', do: 'silent', times: 25 }];
-    const strangers = names.map((apiUser) => relay.pool.prove({ ...LOGIN, apiUser }, over.signal));
-    while (relay.upstream.logins.length < 54) await pause(10);
-    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'late' }, soon())).toMatchObject({
-      code: 'overloaded',
-    });
-    expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
-    expect(await relay.pool.prove(known, soon())).toBeNull();
-
-    over.abort();
-    const told = await Promise.all([...guesses, ...strangers]);
-    expect(new Set(told.map((one) => one?.code))).toEqual(new Set(['overloaded', 'upstream-timeout']));
-    expect(told.filter((one) => one?.code === 'upstream-timeout')).toHaveLength(50);
-    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'late' }, soon())).toBeNull();
-  });
-
-  it('a proven login leaves its connection to the first message', async () => {
-    await using relay = await startRelay();
-    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
-    await relay.send();
-    expect(relay.upstream.logins).toHaveLength(1);
-  });
-
-  it('a key that upstream refuses again is as good as any other', async () => {
-    await using relay = await startRelay();
-    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
-    relay.upstream.faults = [
-      once('auth-key', { reply: '535 no' }),
-      { at: 'auth-key', do: 'silent', times: 25 },
-    ];
-    expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-credentials' });
-    const slow = AbortSignal.timeout(2000);
-    const told = await Promise.all(Array.from({ length: 26 }, () => relay.pool.prove(LOGIN, slow)));
-    expect(told.filter((one) => one?.code === 'overloaded')).toHaveLength(1);
   });
 });
 
@@ -288,6 +209,28 @@ describe('the pool by the wall clock', () => {
       Date.now = wallClock;
     }
     expect(pool.upstream.sessions).toHaveLength(2);
+  });
+
+  it.each([
+    ['idle', 60_000, 59_999, 1],
+    ['idle', 60_000, 60_000, 2],
+    ['open', 3_600_000, 300_000, 1],
+    ['open', 3_600_000, 300_001, 2],
+  ])('a connection may be %s up to its time, to the millisecond', async (what, idleMs, age, sessions) => {
+    await using pool = await startRelay({ idleMs, connections: 1 });
+    const wallClock = Date.now;
+    const started = wallClock();
+    try {
+      Date.now = () => started;
+      const held = await pool.lease();
+      if (what === 'idle') held.release();
+      Date.now = () => started + age;
+      if (what === 'open') held.release();
+      await pool.send();
+    } finally {
+      Date.now = wallClock;
+    }
+    expect(pool.upstream.sessions).toHaveLength(sessions);
   });
 
   it('does not trust a connection that slept while its RSET was under way', async () => {

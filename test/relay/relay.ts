@@ -9,7 +9,7 @@ import { createMemoryQuota } from '../../src/stores/memory/quota.ts';
 import type { Asked, Lease } from '../../src/transaction.ts';
 import { type Fault, startUpstream, type Upstream, type UpstreamOptions } from '../support/upstream.ts';
 
-const authority = await createAuthority();
+export const authority = await createAuthority();
 export const CERTIFICATE = await authority.issue();
 const UPSTREAM = { host: 'localhost', servername: 'localhost', ca: authority.cert };
 

@@ -17,7 +17,11 @@ export interface PoolOptions {
   readonly connections: number;
   /** An idle connection older than this is closed, in milliseconds; a frozen container's are dead unseen. */
   readonly idleMs: number;
+  /** Most connections at once, where the process cannot have `MOST_UPSTREAM_SOCKETS`. */
+  readonly sockets?: number;
 }
+
+export const MOST_UPSTREAM_SOCKETS = 250;
 
 /**
  * The connections are shared out by api_user. Each may have as many as one of its logins may, whatever the others do.
@@ -26,9 +30,11 @@ export interface PoolOptions {
  * share is spent, of any where all are open. A login that upstream has not accepted yet is counted for no api_user, as
  * anyone may name one: those have connections of their own, under the same rule.
  */
-const MOST_OPEN = 200;
-const COMMON = 100;
-const MOST_UNPROVEN = 50;
+function sharesOf(sockets: number): { unproven: number; open: number; common: number } {
+  const unproven = Math.floor(sockets / 5);
+  const open = sockets - unproven;
+  return { unproven, open, common: Math.floor(open / 2) };
+}
 
 /** Logins remembered as accepted by upstream; the oldest give way. */
 const MOST_ACCEPTED = 1000;
@@ -39,6 +45,7 @@ export class Pool implements Relay {
   readonly #upstream: Upstream;
   readonly #ports: Ports;
   readonly #rules: SlotRules;
+  readonly #most: ReturnType<typeof sharesOf>;
   /** By login and key, least recently used first. */
   readonly #slots = new Map<string, Slot>();
   /** api_users and keys that upstream accepted. */
@@ -49,8 +56,9 @@ export class Pool implements Relay {
   #isClosing = false;
   #sweeper: ReturnType<typeof setTimeout> | null = null;
 
-  constructor({ upstream, ports, connections, idleMs }: PoolOptions) {
+  constructor({ upstream, ports, connections, idleMs, sockets = MOST_UPSTREAM_SOCKETS }: PoolOptions) {
     this.#upstream = upstream;
+    this.#most = sharesOf(sockets);
     this.#ports = new Ports(ports);
     this.#rules = {
       connections,
@@ -124,7 +132,7 @@ export class Pool implements Relay {
   async #logInUnproven(login: Login, signal: AbortSignal): Promise<Connection | Failure> {
     const apiUser = canonicalApiUser(login.apiUser);
     const own = this.#unproven.get(apiUser) ?? 0;
-    const left = MOST_UNPROVEN - sumOf(this.#unproven.values());
+    const left = this.#most.unproven - sumOf(this.#unproven.values());
     if (!mayHaveMore(own, left)) return overloaded('Too many logins are being proven at the same time.');
     this.#unproven.set(apiUser, own + 1);
     try {
@@ -203,13 +211,13 @@ export class Pool implements Relay {
     for (const slot of slots) open.set(slot.apiUser, (open.get(slot.apiUser) ?? 0) + slot.size);
     const beyond = (count: number) => Math.max(0, count - this.#rules.connections);
     const own = open.get(apiUser) ?? 0;
-    const left = COMMON - sumOf([...open.values()].map(beyond));
+    const left = this.#most.common - sumOf([...open.values()].map(beyond));
     if (own >= this.#rules.connections && !mayHaveMore(beyond(own), left)) {
       const isIdle = slots.some((slot) => slot.apiUser === apiUser && slot.retireOldest());
       return isIdle ? null : overloaded('All connections of this api_user are in use.');
     }
-    if (sumOf(open.values()) < MOST_OPEN || slots.some((slot) => slot.retireOldest())) return null;
-    return overloaded(`All ${MOST_OPEN} connections are in use.`);
+    if (sumOf(open.values()) < this.#most.open || slots.some((slot) => slot.retireOldest())) return null;
+    return overloaded(`All ${this.#most.open} connections are in use.`);
   }
 
   #sweepLater(): void {

@@ -1,12 +1,18 @@
-/** How many sockets this process can have open, shared out between its doors. */
+/** How many sockets this process can have open, shared out between its doors and its upstream. */
 
 import { readFileSync } from 'node:fs';
 
-/**
- * A door's share of the process's descriptors: a third each for HTTP and SMTP, and one for the connections to
- * upstream and to the stores. At most what `wanted` says.
- */
-export const shareOfDescriptors = (wanted: number): number => Math.min(wanted, Math.floor(descriptors() / 3));
+/** A third each for HTTP and SMTP; the rest is for files and the stores. */
+const DOOR = 1 / 3;
+const UPSTREAM = 1 / 5;
+
+/** Most sockets of a door: what is `wanted`, or its share of the process's descriptors. */
+export const doorSockets = (wanted: number): number => share(DOOR, wanted);
+
+/** Most connections to upstream: what is `wanted`, or their share of the process's descriptors. */
+export const upstreamSockets = (wanted: number): number => share(UPSTREAM, wanted);
+
+const share = (part: number, wanted: number): number => Math.min(wanted, Math.floor(descriptors() * part));
 
 /** The soft limit, which Node raises to the hard one as it starts; infinite where the system shows none. */
 function descriptors(): number {

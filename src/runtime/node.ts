@@ -15,11 +15,11 @@ import type { Context } from '../http/context.ts';
 import { createLog } from '../log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { metricsRoutes } from '../metrics/routes.ts';
-import { Pool } from '../relay/pool.ts';
+import { MOST_UPSTREAM_SOCKETS, Pool } from '../relay/pool.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
-import { shareOfDescriptors } from './descriptors.ts';
+import { doorSockets, upstreamSockets } from './descriptors.ts';
 import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { createBoundedServer } from './http-connections.ts';
@@ -63,7 +63,7 @@ const IDLE_MS = 60_000;
 /** A client's idle connection is kept for longer than load balancers keep theirs, which is 60 s as a rule. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Most sockets of each door, where the process may have as many. */
+/** Most sockets of each door, and to upstream, where the process may have as many. */
 const MOST_HTTP_SOCKETS = 2000;
 const MOST_SMTP_SOCKETS = 540;
 
@@ -89,7 +89,12 @@ export async function start(
   const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
   const log = createLog(config.logLevel, writeLog);
 
-  const pool = new Pool({ ...config.smtp, upstream: upstreamOf(config, sandbox), idleMs: IDLE_MS });
+  const pool = new Pool({
+    ...config.smtp,
+    upstream: upstreamOf(config, sandbox),
+    idleMs: IDLE_MS,
+    sockets: upstreamSockets(MOST_UPSTREAM_SOCKETS),
+  });
   const stores = createStores(config, log);
   const metrics = config.metricsToken === null ? null : createMetrics(() => gateway.accounts());
   const drawn = metrics?.counted(stores.quota) ?? stores.quota;
@@ -145,7 +150,7 @@ export async function start(
       ...config,
       certificate,
       clearAuth,
-      sockets: shareOfDescriptors(MOST_SMTP_SOCKETS),
+      sockets: doorSockets(MOST_SMTP_SOCKETS),
       log,
     });
   const { port: plainPort, tlsPort } = config.smtpDoor ?? { port: null, tlsPort: null };
@@ -165,7 +170,7 @@ export async function start(
   };
   const server = createBoundedServer(
     {
-      most: shareOfDescriptors(MOST_HTTP_SOCKETS),
+      most: doorSockets(MOST_HTTP_SOCKETS),
       trustedProxies: config.trustedProxies,
       readingMs: config.deadlineMs,
     },

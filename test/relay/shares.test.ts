@@ -32,6 +32,15 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     });
   });
 
+  it('of a small process are as small', async () => {
+    await using relay = await startRelay({ connections: CONNECTIONS, sockets: 50 });
+    expect(await hoard(relay.pool, 'a')).toHaveLength(CONNECTIONS + 10);
+    const others = await Promise.all(
+      ['b', 'c', 'd', 'e', 'f', 'g', 'h'].map((user) => hoard(relay.pool, user)),
+    );
+    expect(others.flat()).toHaveLength(40 - CONNECTIONS - 10);
+  });
+
   it('however much some take, each of the others gets its own', async () => {
     await using relay = await startRelay({ connections: CONNECTIONS });
     for (const greedy of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) await hoard(relay.pool, greedy);

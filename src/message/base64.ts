@@ -11,11 +11,12 @@ export type CanonicalBase64 = { readonly base64: string } | { readonly problem: 
  * padding amid the text, bits behind the last byte.
  */
 export function canonicalBase64(text: string): CanonicalBase64 {
-  if (isCanonicalBase64(text)) return { base64: text };
+  const asItIs = withPadding(text);
+  if (isCanonicalBase64(asItIs)) return { base64: asItIs };
   const standard = standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
   if ('problem' in standard) return standard;
   const { base64 } = standard;
-  const padded = base64.endsWith('=') ? base64 : base64.padEnd(Math.ceil(base64.length / 4) * 4, '=');
+  const padded = withPadding(base64);
   if (isCanonicalBase64(padded)) return { base64: padded };
   return {
     problem: /=[^=]/.test(base64)
@@ -23,6 +24,16 @@ export function canonicalBase64(text: string): CanonicalBase64 {
       : 'Use whole base64 text: it is cut off or has the wrong padding (RFC 4648 section 4).',
   };
 }
+
+const withPadding = (base64: string): string =>
+  base64.endsWith('=') ? base64 : base64.padEnd(Math.ceil(base64.length / 4) * 4, '=');
+
+/** Small enough to stay in the processor's cache, which makes decoding cost next to nothing. */
+const CHUNK = 65_536;
+const scratch = Buffer.alloc(CHUNK);
+
+const TAB = 0x09;
+const SPACE = 0x20;
 
 const WHITE = 0;
 const FOREIGN = 255;
@@ -42,49 +53,50 @@ for (const char of ' \t\r\n\f') STANDARD[char.charCodeAt(0)] = WHITE;
  */
 function standardOf(text: string): CanonicalBase64 {
   if (Buffer.byteLength(text) !== text.length) return { problem: foreignProblem(text) };
-  const octets = Buffer.from(text, 'latin1');
-  let written = 0;
+  let base64 = '';
   let lineStart = 0;
   let lineLength = -1;
+  /** The white space that was just passed, if any, has a line break. */
+  let gap: 'spaces' | 'break' | null = null;
   let hasSpaces = false;
   let isEven = true;
-  for (let at = 0; at < octets.length; at += 1) {
-    const octet = STANDARD[octets[at] as number] as number;
-    if (octet === FOREIGN) return { problem: foreignProblem(text) };
-    if (octet !== WHITE) {
-      octets[written] = octet;
+  for (let from = 0; from < text.length; from += CHUNK) {
+    const size = scratch.write(text.slice(from, from + CHUNK), 'latin1');
+    let written = 0;
+    for (let at = 0; at < size; at += 1) {
+      const octet = STANDARD[scratch[at] as number] as number;
+      if (octet === FOREIGN) return { problem: foreignProblem(text) };
+      if (octet === WHITE) {
+        const isBreak = scratch[at] !== SPACE && scratch[at] !== TAB;
+        if (isBreak || gap === null) gap = isBreak ? 'break' : 'spaces';
+        continue;
+      }
+      const position = base64.length + written;
+      if (gap !== null && position > 0) {
+        if (gap === 'spaces') hasSpaces = true;
+        const length = position - lineStart;
+        if (lineLength === -1) lineLength = length;
+        if (length !== lineLength || length % 4 !== 0) isEven = false;
+        lineStart = position;
+      }
+      gap = null;
+      scratch[written] = octet;
       written += 1;
-      continue;
     }
-    let hasBreak = false;
-    for (; at < octets.length && STANDARD[octets[at] as number] === WHITE; at += 1) {
-      if (octets[at] !== 0x20 && octets[at] !== 0x09) hasBreak = true;
-    }
-    if (written > 0 && at < octets.length) {
-      if (!hasBreak) hasSpaces = true;
-      const length = written - lineStart;
-      if (lineLength === -1) lineLength = length;
-      if (length !== lineLength || length % 4 !== 0) isEven = false;
-      lineStart = written;
-    }
-    at -= 1;
+    base64 += scratch.toString('latin1', 0, written);
   }
-  const last = written - lineStart;
+  const last = base64.length - lineStart;
   if (hasSpaces && !(isEven && last % 4 === 0 && last <= lineLength)) {
     return {
       problem:
         'Remove the spaces from the base64 text; if they stand for "+", it was decoded once too often.',
     };
   }
-  return { base64: octets.toString('latin1', 0, written) };
+  return { base64 };
 }
 
 const foreignProblem = (text: string): string =>
   `Use base64 text alone: "${excerpt(text)}" has characters other than A-Z, a-z, 0-9, "+", "/" and "=".`;
-
-/** Small enough to stay in the processor's cache, which makes decoding cost next to nothing. */
-const CHUNK = 65_536;
-const scratch = Buffer.alloc((CHUNK / 4) * 3);
 
 /**
  * Whether text is canonical base64. Buffer's decoder passes over what it does not know, so text is base64 where it

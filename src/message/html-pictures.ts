@@ -120,6 +120,7 @@ class Scan {
   readonly #references = new Set<string>();
   readonly #mentions = new Set<string>();
   #referred = 0;
+  /** By what they hold, which says their type too. */
   readonly #embedded = new Map<string, EmbeddedPicture>();
   readonly #problems: string[] = [];
   readonly #warnings: string[] = [];
@@ -269,13 +270,12 @@ class Scan {
     const { base64: content, fragment } = data;
     const contentType = isUntyped ? pictureType(content) : (type as PictureType);
     if (contentType === null) return { problem: USE_ONE_OF };
-    const key = `${contentType},${content}`;
-    const known = this.#embedded.get(key);
-    if (known !== undefined) return { ...known, fragment, isNew: false };
+    const known = this.#embedded.get(content);
+    if (known?.contentType === contentType) return { ...known, fragment, isNew: false };
     const problem = pictureProblem(content, contentType);
     if (problem !== null) return { problem };
     const picture = { cid: this.#newCid(), contentType, content };
-    this.#embedded.set(key, picture);
+    this.#embedded.set(content, picture);
     this.#isFull ||= this.#embedded.size > MOST;
     return { ...picture, fragment, isNew: true };
   }

@@ -28,7 +28,7 @@ const MODULES = {
   reply: { mutate: ['src/relay/reply.ts'], tests: ['test/relay/reply.test.ts'] },
   body: { mutate: ['src/relay/body.ts'], tests: ['test/relay/body.test.ts'] },
   ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/ports.test.ts'] },
-  slot: { isSlow: true, mutate: ['src/relay/slot.ts'], tests: ['test/relay/pool.test.ts'] },
+  slot: { isSlow: true, mutate: ['src/relay/slot.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
   pool: { isSlow: true, mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
   session: { mutate: ['src/relay/session.ts'], tests: ['test/relay/session.test.ts'] },
   connection: {

@@ -174,7 +174,8 @@ function cutBefore(bytes: Buffer, at: number): number {
     break;
   }
   let cut = at;
-  while (((bytes[cut] as number) & 0xc0) === 0x80) cut -= 1;
+  // A character has at most three bytes behind its first: more are no UTF-8, and would lead back for ever.
+  while (cut > at - 3 && ((bytes[cut] as number) & 0xc0) === 0x80) cut -= 1;
   return cut;
 }
 

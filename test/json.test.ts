@@ -116,9 +116,13 @@ describe('a text of megabytes', () => {
     expect(await parseJson(Buffer.from(text))).toMatchObject({ detail: expect.stringMatching(detail) });
   });
 
-  test('that is no UTF-8 is refused as such', async () => {
+  test.each([
+    ['one byte', 1],
+    ['bytes inside of characters alone', MEGABYTE],
+  ])('that is no UTF-8 for %s is refused as such', async (_, length) => {
     const body = Buffer.from(`{"a":"${'x'.repeat(2 * MEGABYTE)}"}`);
-    body[MEGABYTE] = 0xff;
+    body.fill(0x80, 6, 6 + length);
+    body.fill(0x80, MEGABYTE, MEGABYTE + length);
     expect(await parseJson(body)).toMatchObject({ detail: 'The body is not UTF-8.' });
   });
 });

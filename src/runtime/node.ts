@@ -253,12 +253,14 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
 /** The body as it arrives: over the streams of fetch, reading would cost a seventh of a message of 150 KB. */
 function incomingBody(c: Context): BodyReader | null {
   const { incoming } = c.env as unknown as HttpBindings;
-  if (incoming.readableDidRead || incoming.destroyed) return null;
+  if (incoming.readableDidRead) return null;
+  // A stream that was closed before, while a login took its time, says so no more.
+  const wasClosed = incoming.destroyed;
   const parts = on(incoming, 'data', { close: ['end', 'close'], highWaterMark: 4 });
   return {
     async read() {
-      const { value, done } = await parts.next();
-      if (done !== true) return { done: false, value: value[0] };
+      const part = wasClosed ? null : await parts.next();
+      if (part && part.done !== true) return { done: false, value: part.value[0] };
       if (!incoming.readableEnded) throw new Error('The client has gone.');
       return { done: true };
     },

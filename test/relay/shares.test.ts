@@ -114,7 +114,7 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     expect(relay.upstream.logins).toHaveLength(1);
   });
 
-  it('a key that upstream refuses again is as good as any other', async () => {
+  it('a key that upstream accepted and then refused has to be proven anew', async () => {
     await using relay = await startRelay();
     expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
     relay.upstream.faults = [

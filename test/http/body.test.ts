@@ -49,6 +49,20 @@ describe.concurrent('an encoded body', () => {
   });
 });
 
+it('of a client that leaves while its login is proven is not waited for', async () => {
+  const slow = { at: 'auth-key', delayMs: 1000 } as const;
+  await using postern = await startPostern({ BASIC_AUTH: 'on' }, { faults: [slow] });
+  const socket = connect(postern.port, '127.0.0.1').on('error', () => {});
+  const login = Buffer.from('another:its-key').toString('base64');
+  socket.write(
+    `POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ${login}\r\n` +
+      'Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n',
+  );
+  await expect.poll(() => postern.upstream.sessions.length).toBe(1);
+  socket.destroy();
+  await expect.poll(() => postern.logLines.join(), { timeout: 5000 }).toContain('The body broke off.');
+});
+
 /** A client that reads nothing before it has written everything, as blocking ones do. */
 async function writeFirst(port: number, path: string, token: string, type: string, bytes: number) {
   const socket = connect(port, '127.0.0.1');

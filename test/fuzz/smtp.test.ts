@@ -53,15 +53,15 @@ describe('a message at the SMTP door', () => {
           client.destroy();
         },
       ),
-      { numRuns: RUNS },
+      { numRuns: RUNS, examples: [['From: support@ifaxin.com\r\n\r\none\n..\n...two\r\n..', []]] },
     );
   });
 
   /**
-   * RFC 5321 section 4.5.2, and a lone LF as the line end that it was meant for. A dot that a client forgot to double is
-   * kept: the line is not to lose it.
+   * RFC 5321 section 4.5.2, with a lone LF as the line end that it was meant for: of two dots behind it one goes too. A
+   * dot that a client forgot to double is kept: the line is not to lose it.
    */
-  const received = (sent: string): string => sent.replace(/(^|\r\n)\.\./g, '$1.').replace(/\r?\n/g, '\r\n');
+  const received = (sent: string): string => sent.replace(/(^|\n)\.\./g, '$1.').replace(/\r?\n/g, '\r\n');
 });
 
 test('any commands are answered, one reply each', { timeout: 600_000 }, async () => {

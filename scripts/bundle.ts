@@ -18,7 +18,10 @@ const CEILING_BYTES = 171_000;
 /** The SMTP door, the metrics and the sandbox are Node's, and so is what only they need. */
 const { optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
 const NODES_ALONE = ['smtp-server', 'swagger-ui-dist', ...Object.keys(optionalDependencies)];
-const FORBIDDEN = new RegExp(`^src/(?:smtp|sandbox|metrics)/|node_modules/(?:${NODES_ALONE.join('|')})/`);
+const UNUSED = '@upstash/core-analytics';
+const FORBIDDEN = new RegExp(
+  `^src/(?:smtp|sandbox|metrics)/|node_modules/(?:${[...NODES_ALONE, UNUSED].join('|')})/`,
+);
 
 /** The functions of serverless.yml. */
 const FUNCTIONS = { gateway: 'src/runtime/lambda.ts', outbox: 'src/runtime/lambda-outbox.ts' };

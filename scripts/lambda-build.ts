@@ -1,5 +1,6 @@
 /** How a function is bundled: by serverless.yml (`custom.esbuild.config`), and by what looks into the bundle. */
 
+import { fileURLToPath } from 'node:url';
 import type { BuildOptions } from 'esbuild';
 
 export const LAMBDA_BUILD = {
@@ -10,6 +11,7 @@ export const LAMBDA_BUILD = {
   target: 'node24',
   // An ES module cannot require what Node brings, as a package's CommonJS form does.
   mainFields: ['module', 'main'],
+  alias: { '@upstash/core-analytics': fileURLToPath(new URL('no-analytics.mjs', import.meta.url)) },
 } satisfies BuildOptions;
 
 const serverlessEsbuild = () => ({

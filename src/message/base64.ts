@@ -11,22 +11,9 @@ export type CanonicalBase64 = { readonly base64: string } | { readonly problem: 
  * padding amid the text, bits behind the last byte.
  */
 export function canonicalBase64(text: string): CanonicalBase64 {
-  const asItIs = withPadding(text);
-  if (isCanonicalBase64(asItIs)) return { base64: asItIs };
-  const standard = standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
-  if ('problem' in standard) return standard;
-  const { base64 } = standard;
-  const padded = withPadding(base64);
-  if (isCanonicalBase64(padded)) return { base64: padded };
-  return {
-    problem: /=[^=]/.test(base64)
-      ? 'Encode the bytes in one go: the base64 text has padding before its end.'
-      : 'Use whole base64 text: it is cut off or has the wrong padding (RFC 4648 section 4).',
-  };
+  if (isCanonicalBase64(text)) return { base64: text };
+  return standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
 }
-
-const withPadding = (base64: string): string =>
-  base64.endsWith('=') ? base64 : base64.padEnd(Math.ceil(base64.length / 4) * 4, '=');
 
 /** Small enough to stay in the processor's cache, which makes decoding cost next to nothing. */
 const CHUNK = 65_536;
@@ -47,13 +34,18 @@ STANDARD[0x5f] = 0x2f;
 for (const char of ' \t\r\n\f') STANDARD[char.charCodeAt(0)] = WHITE;
 
 /**
- * The text in the standard alphabet and without white space. Spaces in a line are taken for white space only where
- * they stand behind equally many characters each, as a shell or a template makes them of line breaks; elsewhere
+ * The text in the standard alphabet, without white space and with its padding. Spaces in a line are taken for white space
+ * only where they stand behind equally many characters each, as a shell or a template makes them of line breaks; elsewhere
  * each may have been a "+".
+ *
+ * Large text comes out in pieces that the engine has not joined yet, so that this happens in the turn that reads it first.
  */
 function standardOf(text: string): CanonicalBase64 {
   if (Buffer.byteLength(text) !== text.length) return { problem: foreignProblem(text) };
   let base64 = '';
+  let end = '';
+  let hasPadding = false;
+  let isBroken = false;
   let lineStart = 0;
   let lineLength = -1;
   /** The white space that was just passed, if any, has a line break. */
@@ -63,12 +55,13 @@ function standardOf(text: string): CanonicalBase64 {
   for (let from = 0; from < text.length; from += CHUNK) {
     const size = scratch.write(text.slice(from, from + CHUNK), 'latin1');
     let written = 0;
-    for (let at = 0; at < size; at += 1) {
+    for (let at = 0; at < size; ) {
       const octet = STANDARD[scratch[at] as number] as number;
       if (octet === FOREIGN) return { problem: foreignProblem(text) };
       if (octet === WHITE) {
         const isBreak = scratch[at] !== SPACE && scratch[at] !== TAB;
         if (isBreak || gap === null) gap = isBreak ? 'break' : 'spaces';
+        at += 1;
         continue;
       }
       const position = base64.length + written;
@@ -80,10 +73,18 @@ function standardOf(text: string): CanonicalBase64 {
         lineStart = position;
       }
       gap = null;
-      scratch[written] = octet;
-      written += 1;
+      const start = at;
+      at = standardize(start, size, written);
+      written += at - start;
     }
-    base64 += scratch.toString('latin1', 0, written);
+    const piece = scratch.toString('latin1', 0, written);
+    const padding = hasPadding ? 0 : piece.indexOf('=');
+    if (padding !== -1) {
+      hasPadding = true;
+      if (!/^=*$/.test(piece.slice(padding))) isBroken = true;
+    }
+    base64 += piece;
+    end = (end + piece).slice(-4);
   }
   const last = base64.length - lineStart;
   if (hasSpaces && !(isEven && last % 4 === 0 && last <= lineLength)) {
@@ -92,7 +93,25 @@ function standardOf(text: string): CanonicalBase64 {
         'Remove the spaces from the base64 text; if they stand for "+", it was decoded once too often.',
     };
   }
-  return { base64 };
+  if (isBroken) return { problem: 'Encode the bytes in one go: the base64 text has padding before its end.' };
+  const padding = hasPadding ? '' : '='.repeat(-base64.length & 3);
+  const length = base64.length + padding.length;
+  return length % 4 === 0 && isCanonicalBase64((end + padding).slice(-4))
+    ? { base64: base64 + padding }
+    : {
+        problem: 'Use whole base64 text: it is cut off or has the wrong padding (RFC 4648 section 4).',
+      };
+}
+
+/** Moves what stands at `from` in the scratch to `to`, as far as it is base64; returns where it ends. */
+function standardize(from: number, size: number, to: number): number {
+  let at = from;
+  for (; at < size; at += 1) {
+    const octet = STANDARD[scratch[at] as number] as number;
+    if (octet === WHITE || octet === FOREIGN) break;
+    scratch[to + at - from] = octet;
+  }
+  return at;
 }
 
 const foreignProblem = (text: string): string =>

@@ -7,8 +7,8 @@ const DOT = 0x2e;
 /** How much of a message is handed to the socket at a time, in bytes. */
 const SLICE = 128 * 1024;
 
-/** Below this average, lines are read byte by byte: a native call for each costs more. */
-const SHORT_LINE = 32;
+/** A native call costs as much as a look at so many bytes. */
+const NEAR = 32;
 
 /** A whole message in parts that leave room for others in between. */
 export function* slices(bytes: Uint8Array): Generator<Uint8Array> {
@@ -25,8 +25,8 @@ export class DotStuffer {
 
   stuff(part: Uint8Array): Uint8Array {
     const bytes = Buffer.from(part.buffer, part.byteOffset, part.length);
-    const start = this.#firstDoubt(bytes);
-    const stuffed = start === -1 ? bytes : this.#rewrite(bytes, start);
+    const first = this.#nextLack(bytes, 0);
+    const stuffed = first === bytes.length ? bytes : this.#rewrite(bytes, first);
     this.#last = bytes.at(-1) ?? this.#last;
     return stuffed;
   }
@@ -36,28 +36,46 @@ export class DotStuffer {
     return Buffer.from(this.#last === LF ? '.\r\n' : '\r\n.\r\n');
   }
 
-  /** Where bytes may have to be put in; -1 where all is well, which is nearly always. */
-  #firstDoubt(bytes: Buffer): number {
-    if (this.#last === LF && bytes[0] === DOT) return 0;
-    let lines = Math.ceil(bytes.length / SHORT_LINE);
-    for (let lf = bytes.indexOf(LF); lf !== -1; lf = bytes.indexOf(LF, lf + 1)) {
-      const before = lf === 0 ? this.#last : bytes[lf - 1];
-      if (before !== CR || bytes[lf + 1] === DOT || lines-- === 0) return lf;
+  /** The byte in front of which one is lacking: an LF without its CR, or a dot at the front of a line. */
+  #nextLack(bytes: Buffer, from: number): number {
+    if (bytes[from] === DOT && this.#before(bytes, from) === LF) return from;
+    for (let lf = nextLf(bytes, from); lf !== -1; lf = nextLf(bytes, lf + 1)) {
+      if (this.#before(bytes, lf) !== CR) return lf;
+      if (bytes[lf + 1] === DOT) return lf + 1;
     }
-    return -1;
+    return bytes.length;
   }
 
-  #rewrite(bytes: Buffer, start: number): Buffer {
-    const out = Buffer.allocUnsafe(start + 2 * (bytes.length - start));
-    let length = bytes.copy(out, 0, 0, start);
-    let last = start === 0 ? this.#last : (bytes[start - 1] as number);
-    for (let at = start; at < bytes.length; at++) {
+  #before(bytes: Buffer, at: number): number {
+    return at === 0 ? this.#last : (bytes[at - 1] as number);
+  }
+
+  /** Byte by byte while lines are short; from a long one on to the next place where a byte is lacking. */
+  #rewrite(bytes: Buffer, first: number): Buffer {
+    const out = Buffer.allocUnsafe(first + 2 * (bytes.length - first));
+    let length = bytes.copy(out, 0, 0, first);
+    let last = this.#before(bytes, first);
+    let column = 0;
+    for (let at = first; at < bytes.length; at++) {
       const byte = bytes[at] as number;
       if (byte === LF && last !== CR) out[length++] = CR;
       if (byte === DOT && last === LF) out[length++] = DOT;
       out[length++] = byte;
       last = byte;
+      column = byte === LF ? 0 : column + 1;
+      if (column < NEAR) continue;
+      const next = this.#nextLack(bytes, at + 1);
+      length += bytes.copy(out, length, at + 1, next);
+      at = next - 1;
+      last = bytes[at] as number;
+      column = 0;
     }
     return out.subarray(0, length);
   }
+}
+
+function nextLf(bytes: Buffer, from: number): number {
+  const near = Math.min(from + NEAR, bytes.length);
+  for (let at = from; at < near; at++) if (bytes[at] === LF) return at;
+  return bytes.indexOf(LF, near);
 }

@@ -46,7 +46,9 @@ describe('the message', { timeout: 60_000 }, () => {
   });
 
   it('random dots, line ends and letters, in parts of random sizes', async () => {
-    const text = fc.array(fc.constantFrom('\r\n', '\r\n', '\n', '.', '..', 'a', 'word '), { maxLength: 400 });
+    const text = fc.array(fc.constantFrom('\r\n', '\r\n', '\n', '.', '..', 'a', 'word ', 'x'.repeat(33)), {
+      maxLength: 400,
+    });
     await fc.assert(
       fc.asyncProperty(text, fc.integer({ min: 1, max: 50 }), async (pieces, size) => {
         // An LF behind nothing but a CR is one line end.
@@ -62,6 +64,7 @@ describe('the message', { timeout: 60_000 }, () => {
     ['long lines', `${'x'.repeat(900)}\r\n`],
     ['short lines', 'a\r\n'],
     ['dots', '.\r\n'],
+    ['prose', `${'x'.repeat(60)}\r\n.${'y'.repeat(30)}\r\n..\r\n${'z'.repeat(903)}\r\n`],
     ['bare LF', '\n'],
   ])('megabytes of %s', async (_, line) => {
     const text = line.repeat(3_000_000 / line.length);

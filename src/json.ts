@@ -1,8 +1,8 @@
 /** A body's JSON, and what can be told of it before it is parsed. */
 
-import { giveWay } from './give-way.ts';
 import { isCanonicalBase64 } from './message/base64.ts';
 import { type Failure, failure } from './outcome.ts';
+import { Pace } from './pace.ts';
 
 /** Far more than a hundred messages have; so many are parsed within a fifth of a second. */
 const MOST_VALUES = 100_000;
@@ -82,15 +82,16 @@ function backslashesBefore(json: Buffer, at: number): number {
 /** The parsed JSON (RFC 8259), or why there is none. Others have a turn between two pieces of a large one. */
 export async function parseJson(body: Uint8Array): Promise<{ readonly json: unknown } | Failure> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const pace = new Pace();
   const long = longStrings(bytes, MOST_VALUES);
-  const json = long && (await parseApart(bytes, long));
+  await pace.giveWay();
+  const json = long && (await parseApart(bytes, long, pace));
   if (json !== null) return { json };
 
-  const start = performance.now();
   const text = decodeUtf8(bytes);
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
   if (!long) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
-  await giveWay(start);
+  await pace.giveWay();
   try {
     return { json: JSON.parse(text) };
   } catch (error) {
@@ -106,20 +107,19 @@ export async function parseJson(body: Uint8Array): Promise<{ readonly json: unkn
  *
  * @returns null where there are none, or it is no JSON
  */
-async function parseApart(bytes: Buffer, long: readonly Span[]): Promise<unknown> {
+async function parseApart(bytes: Buffer, long: readonly Span[], pace: Pace): Promise<unknown> {
   const apart = new Map<string, string>();
   const rest: Uint8Array[] = [];
   const mark = crypto.randomUUID();
   let from = 0;
   for (const span of long) {
-    const start = performance.now();
-    const text = fileAt(bytes, span) ?? (await textAt(bytes, span));
+    const text = fileAt(bytes, span) ?? (await textAt(bytes, span, pace));
     if (text === null) continue;
     const standIn = `${mark} ${apart.size}`;
     apart.set(standIn, text);
     rest.push(bytes.subarray(from, span.start), Buffer.from(standIn));
     from = span.end;
-    await giveWay(start);
+    await pace.giveWay();
   }
   if (apart.size === 0) return null;
   rest.push(bytes.subarray(from));
@@ -141,27 +141,26 @@ function fileAt(bytes: Buffer, { start, end }: Span): string | null {
   return isCanonicalBase64(text) ? text : null;
 }
 
-/** Bytes of a text that are decoded in one go. */
-const PIECE = 1024 * 1024;
+/** Bytes of a text that are parsed in one go: strings of this size are made where others were, in memory that is at hand. */
+const PIECE = 64 * 1024;
 
 /** A text of several pieces; null where it has but one, or is no JSON. */
-async function textAt(bytes: Buffer, { start, end }: Span): Promise<string | null> {
+async function textAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<string | null> {
   if (end - start <= PIECE) return null;
-  const pieces: string[] = [];
-  let turn = performance.now();
+  let text = '';
   for (let from = start; from < end; ) {
     const to = from + PIECE < end ? cutBefore(bytes, from + PIECE) : end;
     const piece = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
     if (piece === null) return null;
     try {
-      pieces.push(JSON.parse(`"${piece}"`));
+      text += JSON.parse(`"${piece}"`);
     } catch {
       return null;
     }
     from = to;
-    turn = await giveWay(turn);
+    await pace.giveWay();
   }
-  return pieces.join('');
+  return text;
 }
 
 /** The nearest place up to `at` that is neither in an escape sequence (RFC 8259 section 7) nor in a character of UTF-8. */

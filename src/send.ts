@@ -5,7 +5,6 @@ import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
 import { sha256 } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
-import { giveWay } from './give-way.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
 import type { Mailbox } from './message/mailbox.ts';
@@ -28,6 +27,7 @@ import {
   isFailure,
   type Rejection,
 } from './outcome.ts';
+import { Pace } from './pace.ts';
 import type { QuotaState } from './quota.ts';
 import type { Submission, Submit, Submitted } from './submit.ts';
 
@@ -117,15 +117,14 @@ export function createSend(options: {
   ): Promise<Prepared | Failure> {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
-    await giveWay(origin.startedAt);
+    const pace = new Pace();
     const id = await messageIdentity(caller.account.apiUser, key);
-    const drafting = performance.now();
     const draft =
       'whole' in source
         ? draftOfWhole(source.whole, caller)
         : await draftOf(source.json, caller, id, maxMessageBytes);
     if (isFailure(draft)) return draft;
-    await giveWay(drafting);
+    await pace.giveWay();
     const fitting = within(draft, maxMessageBytes);
     if (isFailure(fitting)) return fitting;
     const { envelope, bytes, size, eightBit, label, sendAt, ...sent } = fitting;
@@ -221,10 +220,10 @@ async function draftOf(
   id: string,
   maxBytes: number,
 ): Promise<Draft | Failure> {
-  const start = performance.now();
+  const pace = new Pace();
   const parsed = parseMessage(json);
   if ('errors' in parsed) return invalidMessage(parsed.errors);
-  await giveWay(start);
+  await pace.giveWay();
   const { message } = parsed;
   const { label, embedded, warnings, sendAt } = message;
   // `submit` looks at the envelope's sender, which a return path is.

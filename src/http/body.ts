@@ -1,8 +1,8 @@
 /** A request's body: read into memory that all callers share, and thrown away where it is refused. */
 
 import type { MiddlewareHandler } from 'hono';
-import { giveWay } from '../give-way.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
+import { Pace } from '../pace.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 import type { BodyMemory } from './body-memory.ts';
 import type { Context, Env } from './context.ts';
@@ -201,9 +201,9 @@ async function collect(
   }
   if (whole) return whole.subarray(0, filled);
   if (length === null) room.shrink(size);
-  const start = performance.now();
+  const pace = new Pace();
   const body = Buffer.concat(parts, size);
-  await giveWay(start);
+  await pace.giveWay();
   return body;
 }
 

@@ -1,8 +1,10 @@
 /** From a message to what SMTP carries: the envelope, and the bytes between DATA and the final dot. */
 
+import { Pace } from '../pace.ts';
 import { contentTypeField, dispositionField, mailboxField, parameterField, textField } from './field.ts';
 import type { Attachment, Calendar, InlineImage, Message } from './message.ts';
-import { type Body, base64Body, textBody } from './transfer.ts';
+import { textBody } from './text-body.ts';
+import { type Body, base64Body } from './transfer.ts';
 
 export interface Composed {
   /** Each recipient once, in the order of to, cc and bcc: the order of RCPT. */
@@ -25,8 +27,9 @@ export async function compose(
   { messageId, date }: { messageId: string; date: Date },
   maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<Composed> {
+  const pace = new Pace();
   const pieces: Piece[] = [headerOf(message, message.messageId ?? messageId, date)];
-  write(rootOf(message, await textsOf(message)), pieces, boundaries());
+  write(rootOf(message, await textsOf(message, pace)), pieces, boundaries());
   let size = 0;
   for (const piece of pieces) size += typeof piece === 'string' ? piece.length : piece.size;
   const last = pieces.at(-1);
@@ -36,13 +39,13 @@ export async function compose(
     size += 2;
   }
   const envelope = { from: message.returnPath ?? message.from.address, to: recipients(message) };
-  return { envelope, size, bytes: size > maxBytes ? null : await assemble(pieces, size) };
+  return { envelope, size, bytes: size > maxBytes ? null : await assemble(pieces, size, pace) };
 }
 
 /** Text of a header, a boundary or an empty line, all ASCII; or a body that was measured. */
 type Piece = string | Body;
 
-async function assemble(pieces: readonly Piece[], size: number): Promise<Buffer> {
+async function assemble(pieces: readonly Piece[], size: number, pace: Pace): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
   let text = '';
@@ -53,7 +56,7 @@ async function assemble(pieces: readonly Piece[], size: number): Promise<Buffer>
     }
     at += bytes.write(text, at, 'latin1');
     text = '';
-    at = await piece.write(bytes, at);
+    at = await piece.write(bytes, at, pace);
   }
   bytes.write(text, at, 'latin1');
   return bytes;
@@ -86,10 +89,10 @@ interface Texts {
   readonly calendar: Body | null;
 }
 
-const textsOf = async ({ text, html, calendar }: Message): Promise<Texts> => ({
-  text: text === null ? null : await textBody(text),
-  html: html === null ? null : await textBody(html),
-  calendar: calendar && (await textBody(calendar.content)),
+const textsOf = async ({ text, html, calendar }: Message, pace: Pace): Promise<Texts> => ({
+  text: text === null ? null : await textBody(text, pace),
+  html: html === null ? null : await textBody(html, pace),
+  calendar: calendar && (await textBody(calendar.content, pace)),
 });
 
 function rootOf(message: Message, texts: Texts): Node {

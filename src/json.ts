@@ -147,20 +147,20 @@ const PIECE = 64 * 1024;
 /** A text of several pieces; null where it has but one, or is no JSON. */
 async function textAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<string | null> {
   if (end - start <= PIECE) return null;
-  let text = '';
+  const pieces: string[] = [];
   for (let from = start; from < end; ) {
     const to = from + PIECE < end ? cutBefore(bytes, from + PIECE) : end;
     const piece = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
     if (piece === null) return null;
     try {
-      text += JSON.parse(`"${piece}"`);
+      pieces.push(JSON.parse(`"${piece}"`));
     } catch {
       return null;
     }
     from = to;
     await pace.giveWay();
   }
-  return text;
+  return pieces.join('');
 }
 
 /** The nearest place up to `at` that is neither in an escape sequence (RFC 8259 section 7) nor in a character of UTF-8. */

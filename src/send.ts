@@ -3,7 +3,7 @@
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
-import { sha256 } from './digest.ts';
+import { sha256, sha256OfAll } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
@@ -118,7 +118,7 @@ export function createSend(options: {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
     const pace = new Pace();
-    const id = await messageIdentity(caller.account.apiUser, key);
+    const id = messageIdentity(caller.account.apiUser, key);
     const draft =
       'whole' in source
         ? draftOfWhole(source.whole, caller)
@@ -196,13 +196,24 @@ export const receiptOf = (
   warnings: facts.warnings,
 });
 
+/** A text of so many characters is digested apart from the rest: JSON of it all would hold up everything. */
+const LONG_TEXT = 64 * 1024;
+
 /** A request for now and one for later are two: neither gets the other's answer, nor is sent besides it. */
 function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> {
-  const text =
-    'json' in source
-      ? JSON.stringify(source.json)
-      : JSON.stringify({ ...source.whole, bytes: Buffer.from(source.whole.bytes).toString('latin1') });
-  return sha256((queued ? 'queued ' : '') + text);
+  const mode = queued ? 'queued ' : '';
+  if ('whole' in source) {
+    const { bytes, ...envelope } = source.whole;
+    return sha256OfAll([mode, JSON.stringify(envelope), bytes]);
+  }
+  const long: string[] = [];
+  const rest = JSON.stringify(source.json, (_, value) => {
+    if (typeof value !== 'string' || value.length < LONG_TEXT) return value;
+    long.push(value);
+    // No message has a number where it may have a long text.
+    return value.length;
+  });
+  return sha256OfAll([mode, rest, ...long]);
 }
 
 /** What a source makes: an envelope, its bytes, and what a receipt tells of them. */
@@ -292,7 +303,5 @@ function invalidMessage(errors: readonly FieldError[]): Failure {
  * The id of a message, which makes its Message-ID. An idempotency key always makes the same one, so a message
  * that is sent again after a failure is one message to every reader.
  */
-async function messageIdentity(apiUser: string, key: MessageKey | null): Promise<string> {
-  if (key === null) return crypto.randomUUID();
-  return (await sha256(storeKey(apiUser, key))).slice(0, 32);
-}
+const messageIdentity = (apiUser: string, key: MessageKey | null): string =>
+  key === null ? crypto.randomUUID() : sha256(storeKey(apiUser, key)).slice(0, 32);

@@ -11,9 +11,16 @@ export type CanonicalBase64 = { readonly base64: string } | { readonly problem: 
  * padding amid the text, bits behind the last byte.
  */
 export function canonicalBase64(text: string): CanonicalBase64 {
-  if (isCanonicalBase64(text)) return { base64: text };
+  const padded = hasLines(text) ? text : withPadding(text);
+  if (isCanonicalBase64(padded)) return { base64: padded };
   return standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
 }
+
+/** Then it needs more than padding, and a large text need not be copied to see it. */
+const hasLines = (text: string): boolean => /\s/.test(text.slice(0, 100));
+
+const withPadding = (base64: string): string =>
+  base64.endsWith('=') ? base64 : base64 + '='.repeat(-base64.length & 3);
 
 /** Small enough to stay in the processor's cache, which makes decoding cost next to nothing. */
 const CHUNK = 65_536;

@@ -284,6 +284,19 @@ describe.concurrent('the Idempotency-Key', () => {
     expect(await json(response)).toMatchObject({ code: 'idempotency-key-reused', delivery: 'not-sent' });
   });
 
+  it.each<[string, object]>([
+    ['its last letter', { text: `${'x'.repeat(299_999)}y`, html: 'y'.repeat(300_000) }],
+    ['the places of its texts', { text: 'y'.repeat(300_000), html: 'x'.repeat(300_000) }],
+    ['a number', { text: 300_000, html: 'y'.repeat(300_000) }],
+  ])('knows a large message again, and another one by %s', async (_, other) => {
+    await using postern = await startPostern();
+    const large = { ...MESSAGE, text: 'x'.repeat(300_000), html: 'y'.repeat(300_000), inlineImages: [] };
+    expect((await postern.send(large, key('k'))).status).toBe(200);
+    expect((await postern.send(large, key('k'))).headers.get('Idempotent-Replayed')).toBe('true');
+    expect((await postern.send({ ...large, ...other }, key('k'))).status).toBe(422);
+    expect(postern.upstream.taken).toHaveLength(1);
+  });
+
   it('answers 409 while the first request is in flight', async () => {
     await using postern = await startPostern({}, { faults: [{ at: 'dot', delayMs: 500 }] });
     const responses = await Promise.all(Array.from({ length: 5 }, () => postern.send(MESSAGE, key('k'))));

@@ -63,7 +63,7 @@ export function createRemoteDeliverer(options: {
     // Drawn at the first request: no import may make random numbers.
     home ??= Math.floor(Math.random() * shards);
     const first = home;
-    const name = await nameOf(login);
+    const name = nameOf(login);
     const names = Array.from({ length: shards }, (_, index) => `${name}/${(first + index) % shards}`);
     const load = (candidate: string) => inFlight.get(candidate) ?? 0;
     const leastBusy = names.reduce((least, candidate) => (load(candidate) < load(least) ? candidate : least));
@@ -127,6 +127,4 @@ function lostFailure(error: ObjectError, log: Log): Failure {
 }
 
 /** A wrong api_key must not reach an object with connections that the right one has opened. */
-async function nameOf(login: Login): Promise<string> {
-  return `${formatLoginName(login)}/${await sha256(login.apiKey)}`;
-}
+const nameOf = (login: Login): string => `${formatLoginName(login)}/${sha256(login.apiKey)}`;

@@ -14,8 +14,10 @@ export interface Usage {
 export interface Child {
   readonly port: number;
   usage(): Promise<Usage>;
+  /** For how long the event loop stood still since this was asked last, in milliseconds. */
+  block(): Promise<number>;
   /** Has the child do something of its own and answer. */
-  ask<T>(question: object): Promise<T>;
+  ask<T>(question: object | string): Promise<T>;
   end(): Promise<void>;
 }
 
@@ -32,7 +34,7 @@ async function start(
 }
 
 function handle(child: ChildProcess, port: number): Child {
-  const ask = async <T>(question: object): Promise<T> => {
+  const ask = async <T>(question: object | string): Promise<T> => {
     child.send(question);
     const [answer] = (await once(child, 'message')) as [T];
     return answer;
@@ -41,6 +43,7 @@ function handle(child: ChildProcess, port: number): Child {
     port,
     ask,
     usage: () => ask<Usage>({}),
+    block: () => ask<number>('block'),
     async end() {
       const exited = once(child, 'exit');
       child.disconnect();

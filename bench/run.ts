@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
+import { measureBlocks } from './blocks.ts';
 import { measureColdStart } from './cold-start.ts';
 import { measureHostile } from './hostile.ts';
 import { measureMessages } from './messages.ts';
@@ -21,6 +22,11 @@ const SECTIONS = [
     title: 'One message with a small inline picture',
     note: '16 at a time over kept HTTP connections, 5 SMTP connections, TLS 1.2; upstream and driver are other processes. The median of 5 rounds of 2000 messages, taken in turn.',
     measure: measureMessages,
+  },
+  {
+    title: 'How long a message of 15 MB holds up all others',
+    note: 'The longest block of the event loop, the median of 5, taken in turn; with an Idempotency-Key its fingerprint as well.',
+    measure: measureBlocks,
   },
   {
     title: 'Bodies made to cost much',

@@ -287,7 +287,6 @@ describe.concurrent('the Idempotency-Key', () => {
   it.each<[string, object]>([
     ['its last letter', { text: `${'x'.repeat(299_999)}y`, html: 'y'.repeat(300_000) }],
     ['the places of its texts', { text: 'y'.repeat(300_000), html: 'x'.repeat(300_000) }],
-    ['a number', { text: 300_000, html: 'y'.repeat(300_000) }],
   ])('knows a large message again, and another one by %s', async (_, other) => {
     await using postern = await startPostern();
     const large = { ...MESSAGE, text: 'x'.repeat(300_000), html: 'y'.repeat(300_000), inlineImages: [] };

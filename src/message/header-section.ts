@@ -10,6 +10,7 @@ import { type Account, policyFailure } from '../account.ts';
 import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
+import { misleadingIn } from './characters.ts';
 import { addressIn, MAX_MAILBOX } from './mailbox.ts';
 
 /** Far more than any mail has, in bytes and in lines; a longer section is not read to its end. */
@@ -118,8 +119,18 @@ const FIELD = /^([\x21-\x39\x3b-\x7e]+)[\t ]*:/;
 
 function fieldOf(line: string, start: number): HeaderField {
   const [front = '', name = ''] = FIELD.exec(line) ?? [];
-  const value = line.slice(front.length).replace(/\r?\n/g, '').trim();
+  const value = trimBlanks(line.slice(front.length).replace(/\r?\n/g, ''));
   return { name: name.toLowerCase(), value, start, end: start + line.length };
+}
+
+/** `trim` would take a byte A0 away, which may be the end of a letter. */
+function trimBlanks(value: string): string {
+  const isBlank = (at: number) => ' \t\r'.includes(value.charAt(at));
+  let end = value.length;
+  while (end > 0 && isBlank(end - 1)) end--;
+  let start = 0;
+  while (start < end && isBlank(start)) start++;
+  return value.slice(start, end);
 }
 
 // What some reader takes for the end of a line (Python's `splitlines`: VT, FF, FS, GS, RS, NEL, U+2028, U+2029).
@@ -199,7 +210,7 @@ const invalid = (detail: string, enhanced: HeaderProblem['enhanced']): HeaderPro
 /** RFC 5322 sections 3.6.2 and 3.6.6. */
 function senderFailure({ fields }: HeaderSection, account: Account): Failure | null {
   const listsIn = (name: string) =>
-    fields.filter((field) => field.name === name.toLowerCase()).map((field) => addressesIn(field));
+    fields.filter((field) => field.name === name.toLowerCase()).map(plainAddressesIn);
   const lists = SENDERS.map((name) => [name, listsIn(name)] as const);
   const { From = [], Sender = [] } = Object.fromEntries(lists);
 
@@ -226,9 +237,20 @@ const forbidden = (name: string, detail: string): Failure =>
     errors: [{ pointer: `/headers/${name}`, message: 'not as the sender policy of this account has it' }],
   });
 
-/** Outside quotes and comments: then readers differ on which of them is the address. */
-const hasSeveralAts = (mailbox: string): boolean =>
-  mailbox.replace(/"(?:[^"\\]|\\.)*"|\([^()]*\)/g, '').split('@').length > 2;
+const withoutQuotesAndComments = (text: string): string => text.replace(/"(?:[^"\\]|\\.)*"|\([^()]*\)/g, '');
+
+/** Then readers differ on which of them is the address. */
+const hasSeveralAts = (mailbox: string): boolean => withoutQuotesAndComments(mailbox).split('@').length > 2;
+
+/** As `addressesIn`; null as well where beside an address stands what shows nothing, which only some readers leave out. */
+function plainAddressesIn(field: HeaderField): string[] | null {
+  const addresses = addressesIn(field);
+  const mailboxes = addresses && withoutQuotesAndComments(utf8(field.value) ?? '').split(',');
+  const isPlain = mailboxes?.every(
+    (mailbox) => misleadingIn(mailbox.slice(mailbox.lastIndexOf('<') + 1)) === null,
+  );
+  return isPlain ? addresses : null;
+}
 
 /** The addresses of a field that is a list of mailboxes; null where it is none, and where it has a group. */
 export function addressesIn(field: HeaderField): string[] | null {

@@ -87,7 +87,7 @@ describe('the fields', () => {
     expect(idempotencyKeyIn(section(text))).toBe(key);
   });
 
-  it.each(['', ' ', 'a, b', 'a\xe4', '"', 'x'.repeat(256)])('%j is no key', (key) => {
+  it.each(['', ' ', 'a, b', 'a\xe4', 'a\xa0', '\xa0a', '"', 'x'.repeat(256)])('%j is no key', (key) => {
     expect(idempotencyKeyIn(section(`Idempotency-Key: ${key}\r\n`))).toMatchObject({
       code: 'invalid-message',
     });
@@ -200,6 +200,8 @@ describe('an account with a sender policy', () => {
     'From: "Ann, of sales" <ann@allowed.example>',
     'From: =?UTF-8?B?5byg5LiJ?= <ann@allowed.example>',
     'From: \xe5\xbc\xa0\xe4\xb8\x89 <ann@allowed.example>',
+    'From: \xe2\x80\x8fAnn\xe2\x80\x8c\xef\xbc\x9c <ann@allowed.example>',
+    'From: ann@allowed.example (Ann\xe3\x80\x80of sales)',
     'From: ann@allowed.example (Ann, (of) sales)',
     'From:\r\n Ann\r\n\t<ann@allowed.example>',
     'From: One <ONE@other.example>',
@@ -248,6 +250,14 @@ describe('an account with a sender policy', () => {
     ['From: (ann@allowed.example\r\n', 'From'],
     ['From: Ann\r\n', 'From'],
     ['From: \xb2\xe2 <ann@allowed.example>\r\n', 'From'],
+    ['From: <\xef\xbb\xbfann@allowed.example>\r\n', 'From'],
+    ['From: ann@allowed.example\xe2\x80\x8b\r\n', 'From'],
+    ['From: Ann <ann@allowed.example>\xc2\xa0\r\n', 'From'],
+    [
+      'From: "Ann, of" <ann@allowed.example>, \xc2\xadann@allowed.example\r\nSender: ann@allowed.example\r\n',
+      'From',
+    ],
+    [`${own}Sender: \xe3\x80\x80ann@allowed.example\r\n`, 'Sender'],
     [`${own}Sender: ceo@bank.example\r\n`, 'Sender'],
     [`${own}Sender: ann@allowed.example\r\nSender: ann@allowed.example\r\n`, 'Sender'],
     [`${own}Sender: ann@allowed.example, ben@allowed.example\r\n`, 'Sender'],

@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 
-/** A third each for HTTP and SMTP; the rest is for files and the stores. */
-const DOOR = 1 / 3;
+/** A quarter each for HTTP and SMTP; what is left is for files and the stores. */
+const DOOR = 1 / 4;
 const UPSTREAM = 1 / 5;
 
 /** Most sockets of a door: what is `wanted`, or its share of the process's descriptors. */

@@ -59,7 +59,7 @@ export function createRemoteDeliverer(options: {
   const inFlight = new Map<string, number>();
   let home: number | null = null;
 
-  const objectFor = async (login: Login): Promise<string> => {
+  const objectFor = (login: Login): string => {
     // Drawn at the first request: no import may make random numbers.
     home ??= Math.floor(Math.random() * shards);
     const first = home;
@@ -71,7 +71,8 @@ export function createRemoteDeliverer(options: {
   };
 
   const withObject = async <T>(login: Login, work: (object: RemoteDelivery) => Promise<T>): Promise<T> => {
-    const name = await objectFor(login);
+    // Chosen and counted in one turn, or many at once would all choose the same.
+    const name = objectFor(login);
     inFlight.set(name, (inFlight.get(name) ?? 0) + 1);
     try {
       return await work(objects.getByName(name));

@@ -71,17 +71,19 @@ export class MailTransaction {
     return `MAIL FROM:<${from}>${body}${declared}`;
   }
 
-  /** Pipelined commands are on their way already; others wait for the reply to the one before. */
-  #ask(command: string): Promise<Reply | null> {
+  /**
+   * Pipelined commands are on their way already; others wait for the reply to the one before.
+   *
+   * @param ms - for how long to wait, where that is not the message's own deadline
+   */
+  #ask(command: string, ms?: number): Promise<Reply | null> {
     if (!this.#pipelined) this.#session.command(command);
-    return this.#session.reply();
+    return ms === undefined ? this.#session.reply() : this.#session.replyIn(ms);
   }
 
   /** @param next - what follows it */
   async #sender(command: string, next: string): Promise<Failure | null> {
-    const reply = this.#reused
-      ? await this.#session.within(AbortSignal.timeout(DEAF_MS), () => this.#ask(command))
-      : await this.#ask(command);
+    const reply = await this.#ask(command, this.#reused ? DEAF_MS : undefined);
     if (reply === null) return this.#lostBeforeMail();
     if (isPositive(reply)) return null;
     if (!isNegative(reply)) return this.#outOfStep();
@@ -100,7 +102,7 @@ export class MailTransaction {
    */
   async #isDoubtful(reply: Reply, next: string): Promise<boolean> {
     if (reply.code === 421) return true;
-    const behind = await this.#session.within(AbortSignal.timeout(DOUBT_MS), () => this.#ask(next));
+    const behind = await this.#ask(next, DOUBT_MS);
     return behind !== null && !isNegative(behind);
   }
 

@@ -240,6 +240,27 @@ describe.concurrent('the end', () => {
     });
   });
 
+  it('by a reply that does not come in its time', async () => {
+    await using peers = await start();
+    peers.session.command('NOOP');
+    const inTime = peers.session.replyIn(60_000);
+    await peers.says('250 ok\r\n');
+    expect(await inTime).toMatchObject({ code: 250 });
+    peers.session.command('NOOP');
+    expect(await peers.session.replyIn(20)).toBeNull();
+    expect(peers.session.ending).toEqual({ why: 'silent' });
+  });
+
+  it('not by the time of a reply that has come', async () => {
+    await using peers = await start();
+    peers.session.command('NOOP');
+    const reply = peers.session.replyIn(20);
+    await peers.says('250 ok\r\n');
+    await reply;
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    expect(peers.session.ending).toBeNull();
+  });
+
   it('closes the socket', async () => {
     await using peers = await start();
     const ended = once(peers.peer, 'end');

@@ -3,15 +3,23 @@
 /** When each deadline ends, by `performance.now()`: a signal cannot travel to another machine, its rest can. */
 const ends = new WeakMap<AbortSignal, number>();
 
-/** A signal that aborts in `ms` milliseconds. */
-export function deadlineIn(ms: number): AbortSignal {
-  const signal = AbortSignal.timeout(ms);
-  ends.set(signal, performance.now() + ms);
-  return signal;
+/**
+ * Does work with a signal that aborts in `ms` milliseconds, unless the work is done before: `AbortSignal.timeout` would
+ * abort all the same, and costs six times as much.
+ */
+export async function withDeadline<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), ms);
+  ends.set(controller.signal, performance.now() + ms);
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
- * What a signal from {@link deadlineIn} leaves, in milliseconds, not below 0.
+ * What a signal from {@link withDeadline} leaves, in milliseconds, not below 0.
  *
  * @throws for any other signal: that is a bug, not a time-out
  */

@@ -6,7 +6,7 @@
  */
 
 import type { Account, Login } from './account.ts';
-import { deadlineIn } from './deadline.ts';
+import { withDeadline } from './deadline.ts';
 import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import type { Log } from './log.ts';
 import { type Emit, messageEvent } from './message-event.ts';
@@ -268,7 +268,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
     };
     add(1);
     try {
-      rest(apiUser, await send(claim, deadlineIn(deadlineMs)));
+      rest(apiUser, await withDeadline(deadlineMs, (signal) => send(claim, signal)));
     } catch (error) {
       // Its lease runs out; the mark decides.
       log.error('a queued message was let go', { id: claim.id, apiUser, error: String(error) });

@@ -1,13 +1,26 @@
 import { expect, test } from 'vitest';
-import { deadlineIn, firstOf, remainingMs } from '../src/deadline.ts';
+import { firstOf, remainingMs, withDeadline } from '../src/deadline.ts';
 
-test('a deadline tells what it leaves, never less than nothing', async () => {
-  const long = deadlineIn(60_000);
-  const over = deadlineIn(1);
-  await new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }));
-  expect(remainingMs(long)).toBeLessThan(60_000);
-  expect(remainingMs(long)).toBeGreaterThan(30_000);
-  expect(remainingMs(over)).toBe(0);
+test('a deadline tells what it leaves, never less than nothing, and aborts then', async () => {
+  await withDeadline(60_000, async (long) => {
+    expect(remainingMs(long)).toBeLessThanOrEqual(60_000);
+    expect(remainingMs(long)).toBeGreaterThan(30_000);
+    expect(long.aborted).toBe(false);
+  });
+  await withDeadline(1, async (over) => {
+    await new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }));
+    expect(remainingMs(over)).toBe(0);
+  });
+});
+
+test('a deadline ends with its work, whose result or error is passed on', async () => {
+  const done = await withDeadline(1, async (signal) => ({ signal }));
+  const failing = withDeadline(1, async () => {
+    throw new Error('a bug');
+  });
+  await expect(failing).rejects.toThrow('a bug');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(done.signal.aborted).toBe(false);
 });
 
 test('another signal has no deadline to tell', () => {

@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono';
 import type { Adapter, AdapterRequest, AdapterResponse } from '../adapter.ts';
-import { deadlineIn } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import { type Failure, isFailure } from '../outcome.ts';
 import { authenticate } from './auth.ts';
 import { type BodyOptions, readBody, readStrangersBody } from './body.ts';
@@ -25,7 +25,7 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<E
     });
   }
 
-  const requestOf = (c: Context): AdapterRequest => {
+  const requestOf = (c: Context, signal: AbortSignal): AdapterRequest => {
     const url = new URL(c.req.url);
     return {
       method: c.req.method,
@@ -34,7 +34,7 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<E
       header: (name) => c.req.header(name) ?? null,
       body: c.get('body') ?? new Uint8Array(0),
       origin: originOf(c, options),
-      signal: deadlineIn(options.deadlineMs(c)),
+      signal,
     };
   };
 
@@ -42,11 +42,19 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<E
     return routes
       .use(authenticate(options))
       .use(readBody(options))
-      .all('*', async (c) => respond(c, await adapter.handle(requestOf(c), c.get('caller'))));
+      .all('*', (c) =>
+        withDeadline(options.deadlineMs(c), async (signal) =>
+          respond(c, await adapter.handle(requestOf(c, signal), c.get('caller'))),
+        ),
+      );
   }
   return routes
     .use(readStrangersBody(options))
-    .all('*', async (c) => respond(c, await adapter.handle(requestOf(c))));
+    .all('*', (c) =>
+      withDeadline(options.deadlineMs(c), async (signal) =>
+        respond(c, await adapter.handle(requestOf(c, signal))),
+      ),
+    );
 }
 
 function respond(c: Context, answer: AdapterResponse | Failure): Response {

@@ -3,7 +3,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { auth as parseBasic } from 'hono/utils/basic-auth';
 import type { Authenticator, Caller } from '../authenticate.ts';
-import { deadlineIn } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import type { Log } from '../log.ts';
 import { type Failure, failure, isFailure } from '../outcome.ts';
 import type { Context, Env } from './context.ts';
@@ -45,7 +45,8 @@ export function authenticate({
     if (!basic) {
       return failure('unauthorized', 'The Authorization header is neither Bearer with a token nor Basic.');
     }
-    const signal = deadlineIn(deadlineMs(c));
-    return authenticator.login(basic.username, basic.password, clientAddress(c), signal);
+    return withDeadline(deadlineMs(c), (signal) =>
+      authenticator.login(basic.username, basic.password, clientAddress(c), signal),
+    );
   }
 }

@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
-import { deadlineIn } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import { BATCH_WORKERS, eachOf } from '../each-of.ts';
 import type { Origin } from '../message-event.ts';
 import type { OutboxRecord } from '../outbox.ts';
@@ -27,69 +27,65 @@ export interface MessagesOptions {
 export const MOST_IN_BATCH = 100;
 
 export function messageRoutes(options: MessagesOptions): Hono<Env> {
-  const { send, deadlineMs } = options;
+  const { deadlineMs } = options;
   return new Hono<Env>()
-    .post('/', async (c) => {
-      const origin = originOf(c, options);
-      const signal = deadlineIn(deadlineMs(c));
-      const key = idempotencyKey(c);
-      if (isFailure(key)) return respondProblem(c, key);
-      const message = await readMessage(c);
-      if (isFailure(message)) return respondProblem(c, message);
-      const { deferred, honoured } = preferenceOf(c);
-      const sent = await send(
-        {
-          caller: c.get('caller'),
-          message,
-          key: key === null ? null : { key, index: null },
-          deferred,
-          origin,
-        },
-        signal,
-      );
-      c.set('reported', true);
-      c.set('quotaState', sent.quota);
-      for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
-      if (sent.replayed) c.header('Idempotent-Replayed', 'true');
-      const { result } = sent;
-      if (isFailure(result)) return respondProblem(c, result);
-      if (!isQueued(result)) return c.json(result satisfies ReceiptBody);
-      honoured();
-      c.header('Location', `${c.get('prefix')}${c.req.path}/${result.id}`);
-      return c.json(stateOf(c, result), 202);
-    })
-    .post('/batch', async (c) => {
-      const origin = originOf(c, options);
-      const signal = deadlineIn(deadlineMs(c));
-      const key = idempotencyKey(c);
-      if (isFailure(key)) return respondProblem(c, key);
-      const body = await readJson(c);
-      if (isFailure(body)) return respondProblem(c, body);
-      const messages = body.json;
-      if (!Array.isArray(messages) || messages.length < 1 || messages.length > MOST_IN_BATCH) {
-        const message = `expected an array of 1 to ${MOST_IN_BATCH} messages`;
-        const errors = [{ pointer: '', message }];
-        return respondProblem(c, failure('invalid-message', 'The batch is not valid.', { errors }));
-      }
-      const { deferred, honoured } = preferenceOf(c);
-      const all = await eachOf(messages, BATCH_WORKERS, (json, index) =>
-        // Each message has a key of its own, so that a repeated batch sends only what was not sent.
-        send(
-          {
-            caller: c.get('caller'),
-            message: { json },
-            key: key === null ? null : { key, index },
-            deferred,
-            origin,
-          },
-          signal,
-        ),
-      );
-      if (all.some(({ result }) => isQueued(result))) honoured();
-      c.set('quotaState', leastRemaining(all));
-      if (all.every((sent) => sent.replayed)) c.header('Idempotent-Replayed', 'true');
-      return c.json(all.map((sent) => batchItem(c, sent)));
-    });
+    .post('/', (c) => withDeadline(deadlineMs(c), (signal) => sendOne(c, options, signal)))
+    .post('/batch', (c) => withDeadline(deadlineMs(c), (signal) => sendBatch(c, options, signal)));
+}
+
+async function sendOne(c: Context, options: MessagesOptions, signal: AbortSignal): Promise<Response> {
+  const origin = originOf(c, options);
+  const key = idempotencyKey(c);
+  if (isFailure(key)) return respondProblem(c, key);
+  const message = await readMessage(c);
+  if (isFailure(message)) return respondProblem(c, message);
+  const { deferred, honoured } = preferenceOf(c);
+  const sent = await options.send(
+    { caller: c.get('caller'), message, key: key === null ? null : { key, index: null }, deferred, origin },
+    signal,
+  );
+  c.set('reported', true);
+  c.set('quotaState', sent.quota);
+  for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
+  if (sent.replayed) c.header('Idempotent-Replayed', 'true');
+  const { result } = sent;
+  if (isFailure(result)) return respondProblem(c, result);
+  if (!isQueued(result)) return c.json(result satisfies ReceiptBody);
+  honoured();
+  c.header('Location', `${c.get('prefix')}${c.req.path}/${result.id}`);
+  return c.json(stateOf(c, result), 202);
+}
+
+async function sendBatch(c: Context, options: MessagesOptions, signal: AbortSignal): Promise<Response> {
+  const origin = originOf(c, options);
+  const key = idempotencyKey(c);
+  if (isFailure(key)) return respondProblem(c, key);
+  const body = await readJson(c);
+  if (isFailure(body)) return respondProblem(c, body);
+  const messages = body.json;
+  if (!Array.isArray(messages) || messages.length < 1 || messages.length > MOST_IN_BATCH) {
+    const message = `expected an array of 1 to ${MOST_IN_BATCH} messages`;
+    const errors = [{ pointer: '', message }];
+    return respondProblem(c, failure('invalid-message', 'The batch is not valid.', { errors }));
+  }
+  const { deferred, honoured } = preferenceOf(c);
+  const all = await eachOf(messages, BATCH_WORKERS, (json, index) =>
+    // Each message has a key of its own, so that a repeated batch sends only what was not sent.
+    options.send(
+      {
+        caller: c.get('caller'),
+        message: { json },
+        key: key === null ? null : { key, index },
+        deferred,
+        origin,
+      },
+      signal,
+    ),
+  );
+  if (all.some(({ result }) => isQueued(result))) honoured();
+  c.set('quotaState', leastRemaining(all));
+  if (all.every((sent) => sent.replayed)) c.header('Idempotent-Replayed', 'true');
+  return c.json(all.map((sent) => batchItem(c, sent)));
 }
 
 /** Where this request came in. */

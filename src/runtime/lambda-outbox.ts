@@ -1,7 +1,7 @@
 /** The second function on AWS Lambda: sends what waits in the outbox. SQS hands it a batch of wakes. */
 
 import { ConfigError, parseConfig } from '../config.ts';
-import { deadlineIn } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import { createDeliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import { createSendClaim } from '../outbox-worker.ts';
@@ -73,7 +73,8 @@ function open(environment: Environment): Handler {
     const left = invocation.getRemainingTimeInMillis();
     const claim = await outbox.claimWoken(wake, left - ANSWERING_MS, resting);
     if (!claim) return;
-    const postponed = await send(claim, deadlineIn(Math.max(0, Math.min(deadlineMs, left - SETTLING_MS))));
+    const ms = Math.max(0, Math.min(deadlineMs, left - SETTLING_MS));
+    const postponed = await withDeadline(ms, (signal) => send(claim, signal));
     if (postponed?.code === 'quota-exceeded') resting.set(claim.apiUser, postponed.until);
     else resting.delete(claim.apiUser);
   };

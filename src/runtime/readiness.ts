@@ -1,7 +1,7 @@
 /** What `/readyz` reports: what a message would find. */
 
 import type { Account } from '../account.ts';
-import { deadlineIn } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import type { Deliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
 import type { Log } from '../log.ts';
@@ -50,8 +50,9 @@ export function createReadiness(options: {
   const proofs = new Map<string, Proof>();
   let last: { readonly at: number; readonly answer: Promise<Readiness> } | null = null;
 
-  async function probe(): Promise<Readiness> {
-    const signal = deadlineIn(deadlineMs);
+  const probe = (): Promise<Readiness> => withDeadline(deadlineMs, readinessBy);
+
+  async function readinessBy(signal: AbortSignal): Promise<Readiness> {
     const [failed, parts] = await Promise.all([greeting(signal), stores()]);
     const upstream = failed?.detail ?? null;
     if (accounts().length === 0) return { upstream, ...parts };

@@ -3,7 +3,7 @@
 import type { SMTPServerAddress, SMTPServerAuthentication, SMTPServerDataStream } from 'smtp-server';
 import { policyFailure } from '../account.ts';
 import type { Authenticator } from '../authenticate.ts';
-import { deadlineIn, firstOf } from '../deadline.ts';
+import { firstOf, withDeadline } from '../deadline.ts';
 import { NO_TIME } from '../deliver.ts';
 import { peerOf } from '../failed-logins.ts';
 import type { Log } from '../log.ts';
@@ -181,9 +181,10 @@ export class Session implements Seat {
       return failure('unauthorized', 'No api_user may act for another one.');
     }
     const { authenticator } = this.#context;
-    const signal = deadlineIn(this.#context.deadlineMs);
     const address = this.#connection.remoteAddress;
-    const caller = await authenticator.login(name.apiUser, password ?? '', address, signal);
+    const caller = await withDeadline(this.#context.deadlineMs, (signal) =>
+      authenticator.login(name.apiUser, password ?? '', address, signal),
+    );
     return isFailure(caller) ? caller : { caller, label: name.label };
   }
 
@@ -202,7 +203,9 @@ export class Session implements Seat {
     this.#transaction = null;
     const origin = this.#originOf(transaction);
     try {
-      const outcome = await this.#deliver(transaction, incoming, origin);
+      const outcome = await withDeadline(this.#context.deadlineMs, (deadline) =>
+        this.#deliver(transaction, incoming, origin, deadline),
+      );
       if (!isFailure(outcome)) return outcome.outcome;
       const failed = incoming.flaw?.failure ?? outcome;
       this.#report(transaction, failed, { origin, size: incoming.size, warnings: incoming.warnings });
@@ -213,8 +216,12 @@ export class Session implements Seat {
   }
 
   /** A failure where the message did not get as far as the use case. */
-  async #deliver(transaction: Transaction, incoming: Incoming, origin: Origin): Promise<Submitted | Failure> {
-    const deadline = deadlineIn(this.#context.deadlineMs);
+  async #deliver(
+    transaction: Transaction,
+    incoming: Incoming,
+    origin: Origin,
+    deadline: AbortSignal,
+  ): Promise<Submitted | Failure> {
     const signal = firstOf(deadline, incoming.flawed);
     const beginning = await incoming.begin(deadline);
     if (!beginning) return BROKEN_OFF;

@@ -2,7 +2,7 @@
 
 import type { DurableObjectNamespace } from 'cloudflare:workers';
 import { expect, test, vi } from 'vitest';
-import { deadlineIn } from '../../src/deadline.ts';
+import { withDeadline } from '../../src/deadline.ts';
 import type { Delivered, Delivery } from '../../src/deliver.ts';
 import { createLog } from '../../src/log.ts';
 import type { RemoteDelivery } from '../../src/runtime/cloudflare/bindings.ts';
@@ -17,7 +17,7 @@ const DELIVERY: Delivery = {
   content: new Uint8Array(1),
 };
 const DELIVERED = { outcome: { delivery: 'not-sent' } } as Delivered;
-const signal = deadlineIn(60_000);
+const signal = await withDeadline(60_000, async (signal) => signal);
 
 /** A deliverer whose objects do `work`, and the names of those it asked. */
 function remote(work: () => Promise<Delivered>) {

@@ -5,7 +5,7 @@
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import type { Login } from '../../account.ts';
-import { deadlineIn, remainingMs } from '../../deadline.ts';
+import { remainingMs, withDeadline } from '../../deadline.ts';
 import { createDeliverer, type Delivered, type Deliverer, type Delivery, NO_TIME } from '../../deliver.ts';
 import { sha256 } from '../../digest.ts';
 import { createLog, type Log } from '../../log.ts';
@@ -32,11 +32,11 @@ export class DeliveryObject extends DurableObject<Environment> implements Remote
   }
 
   deliver(delivery: Delivery, remainingMs: number): Promise<Delivered> {
-    return this.#deliverer.deliver(delivery, deadlineIn(remainingMs));
+    return withDeadline(remainingMs, (signal) => this.#deliverer.deliver(delivery, signal));
   }
 
   verify(login: Login, remainingMs: number): Promise<Failure | null> {
-    return this.#deliverer.verify(login, deadlineIn(remainingMs));
+    return withDeadline(remainingMs, (signal) => this.#deliverer.verify(login, signal));
   }
 }
 

@@ -16,13 +16,21 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
 const LETTER_U = 0x75;
 const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
 
-/** A string's place between its quotes. */
 interface Span {
   readonly start: number;
   readonly end: number;
+}
+
+interface Scanned {
+  /** The long strings between their quotes, in their order and without the keys. */
+  readonly long: readonly Span[];
+  /** The elements of a list; empty where it is none, or seems to be no JSON. */
+  readonly elements: readonly Span[];
 }
 
 /**
@@ -31,29 +39,40 @@ interface Span {
  *
  * Linear, and done where the limit is passed. Text that is no JSON is counted as well as it goes.
  */
-export const hasAtMost = (values: number, json: string): boolean =>
-  longStrings(Buffer.from(json), values) !== null;
+export const hasAtMost = (values: number, json: string): boolean => scan(Buffer.from(json), values) !== null;
 
-/** The long strings of JSON, in their order and without the keys; null where it has more than so many values. */
-function longStrings(json: Buffer, values: number): Span[] | null {
-  const found: Span[] = [];
+/** Null where the JSON has more than so many values. */
+function scan(json: Buffer, values: number): Scanned | null {
+  const long: Span[] = [];
+  const elements: Span[] = [];
   let count = 0;
+  let depth = 0;
+  /** Where the list's next element starts; -1 behind the list, and where there is none. */
+  let start = json[0] === OPEN_BRACKET ? 1 : -1;
   /** Where the last token ended. */
   let before = -1;
   for (let at = 0; at < json.length; at += 1) {
-    const byte = json[at];
-    if (byte === COLON && found.at(-1)?.end === before) found.pop();
+    const byte = json[at] as number;
+    if (byte === COLON && long.at(-1)?.end === before) long.pop();
     if (byte === COMMA || byte === COLON || byte === OPEN_BRACKET || byte === OPEN_BRACE) {
       count += 1;
       if (count > values) return null;
+      if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
     } else if (byte === QUOTE) {
-      const start = at + 1;
-      at = endOfString(json, start);
-      if (at - start >= LONG && at < json.length) found.push({ start, end: at });
+      const first = at + 1;
+      at = endOfString(json, first);
+      if (at - first >= LONG && at < json.length) long.push({ start: first, end: at });
+    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
+      depth -= 1;
     }
-    if (byte !== undefined && byte > SPACE) before = at;
+    if (start !== -1 && (depth === 0 || (depth === 1 && byte === COMMA))) {
+      elements.push({ start, end: at });
+      start = depth === 0 ? -1 : at + 1;
+    }
+    if (byte > SPACE) before = at;
   }
-  return found;
+  const isList = start === -1 && before === elements.at(-1)?.end && json[before] === CLOSE_BRACKET;
+  return { long, elements: isList ? elements : [] };
 }
 
 /** The index of the closing quote. */
@@ -83,14 +102,16 @@ function backslashesBefore(json: Buffer, at: number): number {
 export async function parseJson(body: Uint8Array): Promise<{ readonly json: unknown } | Failure> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const pace = new Pace();
-  const long = longStrings(bytes, MOST_VALUES);
+  const scanned = scan(bytes, MOST_VALUES);
   await pace.giveWay();
-  const json = long && (await parseApart(bytes, long, pace));
+  const json =
+    scanned &&
+    ((await parseApart(bytes, scanned.long, pace)) ?? (await parseList(bytes, scanned.elements, pace)));
   if (json !== null) return { json };
 
   const text = decodeUtf8(bytes);
   if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
-  if (!long) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
+  if (!scanned) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
   await pace.giveWay();
   try {
     return { json: JSON.parse(text) };
@@ -130,6 +151,28 @@ async function parseApart(bytes: Buffer, long: readonly Span[], pace: Pace): Pro
   } catch {
     return null;
   }
+}
+
+/**
+ * A large list, such as a batch, element by element: a letter outside ASCII makes two bytes of each character around it,
+ * and fresh memory for a large text of these costs more than to parse it.
+ *
+ * @returns null where it is no such list, or no JSON
+ */
+async function parseList(bytes: Buffer, elements: readonly Span[], pace: Pace): Promise<unknown[] | null> {
+  if (elements.length === 0 || bytes.length < PIECE) return null;
+  const list: unknown[] = [];
+  for (const { start, end } of elements) {
+    const text = decodeUtf8(bytes.subarray(start, end), { ignoreBOM: true });
+    if (text === null) return null;
+    try {
+      list.push(JSON.parse(text));
+    } catch {
+      return null;
+    }
+    await pace.giveWay();
+  }
+  return list;
 }
 
 /** So much of a string shows whether it is a file, in bytes. */

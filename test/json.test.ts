@@ -89,6 +89,94 @@ describe('a body with files in base64', () => {
   });
 });
 
+describe('a large list', () => {
+  const PARAGRAPH = 'Liebe Grüße, 订单 😀 and "quotes", [brackets], {braces}. '.repeat(60);
+  const value = fc.oneof(fc.jsonValue(), fc.constant(PARAGRAPH), fc.constant({ text: PARAGRAPH, to: [[]] }));
+  const list = fc
+    .array(value, { minLength: 1, maxLength: 20 })
+    .map((values) => Array.from({ length: 400 / values.length }, () => values).flat())
+    .filter((values) => values.length > 0);
+  const parsedBy = (text: string): unknown => {
+    try {
+      return { json: JSON.parse(text) };
+    } catch {
+      return null;
+    }
+  };
+  const reading = async (text: string): Promise<unknown> => {
+    const parsed = await parseJson(Buffer.from(text));
+    return 'json' in parsed ? parsed : null;
+  };
+  const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+  test('is what JSON.parse makes of it', async () => {
+    await fc.assert(
+      fc.asyncProperty(list, fc.constantFrom(undefined, 1), async (values, indent) => {
+        const text = JSON.stringify([PARAGRAPH.repeat(9), ...values], null, indent);
+        expect(isSame(await reading(text), { json: values && JSON.parse(text) })).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('that is broken anywhere is refused where JSON.parse refuses it', async () => {
+    const wrong = fc.constantFrom(
+      '',
+      '[',
+      ']',
+      '{',
+      '}',
+      ',',
+      ':',
+      '"',
+      '\\',
+      ' ',
+      'x',
+      '1',
+      '\ufeff',
+      '[],',
+      '],[',
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        list,
+        wrong,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        async (values, piece, place) => {
+          const text = JSON.stringify([...values, 'é', PARAGRAPH.repeat(9)]);
+          const at = Math.floor(place * text.length);
+          for (const where of [0, 1, at, text.length - 1, text.length]) {
+            const broken = text.slice(0, where) + piece + text.slice(where + 1);
+            const expected = where === 0 && piece === '\ufeff' ? parsedBy(broken.slice(1)) : parsedBy(broken);
+            expect(isSame(await reading(broken), expected)).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test.each([
+    '[]',
+    '[ ]',
+    '[1,]',
+    '[,1]',
+    '[1',
+    '1]',
+    '[1}',
+    '{1]',
+    '[1]]',
+    '[[1]',
+    '[1] x',
+    '[\ufeff1]',
+    '[1,\ufeff1]',
+    '[1]\n',
+  ])('as %j, but large', async (text) => {
+    const large = text.replace('1', `"${'é'.repeat(70_000)}",1`).replace('[ ]', `[${' '.repeat(70_000)}]`);
+    expect(isSame(await reading(large), parsedBy(large))).toBe(true);
+  });
+});
+
 describe('a text of megabytes', () => {
   const MEGABYTE = 1024 * 1024;
 

@@ -1,4 +1,6 @@
-/** The messages of a batch: some at a time, each in a turn of its own. */
+/** The messages of a batch, some at a time. */
+
+import { Pace } from './pace.ts';
 
 /** Messages of one batch in flight at once: enough to keep a login's connections busy. */
 export const BATCH_WORKERS = 8;
@@ -6,8 +8,8 @@ export const BATCH_WORKERS = 8;
 /**
  * Runs `work` for every item, `workers` at a time; the results are in the items' order.
  *
- * Every item starts in a turn of the event loop of its own: the validation of a large message takes long
- * enough to be felt by all others, and one that fails waits for nothing. A turn costs some 5 µs.
+ * The items start one behind the other, and others have a turn between two of them where those before took long: the
+ * validation of a large message is felt by all others, and one that fails waits for nothing.
  */
 export async function eachOf<T, R>(
   items: readonly T[],
@@ -16,9 +18,10 @@ export async function eachOf<T, R>(
 ): Promise<R[]> {
   const results = new Array<R>(items.length);
   const queue = items.entries();
+  const pace = new Pace();
   let turn = Promise.resolve();
   const nextTurn = () => {
-    turn = turn.then(() => new Promise((resolve) => setImmediate(resolve)));
+    turn = turn.then(() => pace.giveWay());
     return turn;
   };
   const worker = async () => {

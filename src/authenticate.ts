@@ -70,7 +70,7 @@ export function createAuthenticator(options: {
 
   return {
     async token(token, address) {
-      const caller = byToken(token);
+      const caller = await byToken(token);
       if (!isFailure(caller)) return caller;
       return wrongSecret(address) ?? caller;
     },
@@ -80,7 +80,7 @@ export function createAuthenticator(options: {
     async login(apiUser, password, address, signal) {
       // A right token is always taken: a neighbour behind the same address with a wrong one must not lock it out,
       // and at 16 characters or more no token is ever guessed.
-      const caller = byToken(password, apiUser);
+      const caller = await byToken(password, apiUser);
       if (!isFailure(caller)) return caller;
       if (basicAuth) return byApiKey(apiUser, password, address, signal);
       const refused = failedLogins.refusal(apiUser, address);
@@ -104,8 +104,8 @@ export function createAuthenticator(options: {
     return refused;
   }
 
-  function byToken(token: string, apiUser?: string): Caller | Failure {
-    const found = findToken(token);
+  async function byToken(token: string, apiUser?: string): Promise<Caller | Failure> {
+    const found = await findToken(token);
     if (!found || (apiUser !== undefined && !isSameApiUser(found.account.apiUser, apiUser))) {
       return failure('unauthorized', 'This token is not known here.');
     }
@@ -144,7 +144,7 @@ export function createAuthenticator(options: {
     address: string,
     signal: AbortSignal,
   ): Promise<Failure | null> {
-    const digest = sha256(`${apiUser}\0${apiKey}`);
+    const digest = await sha256(`${apiUser}\0${apiKey}`);
     const now = Date.now();
     const known = proofs.get(digest);
     if (known && now - known.startedAt < PROOF_MS) return known.failure;
@@ -191,16 +191,17 @@ interface KnownToken {
 
 /** Finds a token in constant time for tokens of one length. */
 function tokenFinder(accounts: readonly ConfiguredAccount[]) {
-  const known = knownTokens(accounts);
+  let known: Promise<KnownToken[]> | null = null;
 
-  return (token: string): KnownToken | null => {
+  return async (token: string): Promise<KnownToken | null> => {
+    known ??= knownTokens(accounts);
     let found: KnownToken | null = null;
     // Every one is compared, so that the time says nothing about which one is near.
-    for (const entry of known) if (entry.plain !== null && equal(entry.plain, token)) found = entry;
+    for (const entry of await known) if (entry.plain !== null && equal(entry.plain, token)) found = entry;
     if (found) return found;
-    const unseen = known.filter(({ plain }) => plain === null);
+    const unseen = (await known).filter(({ plain }) => plain === null);
     if (unseen.length === 0) return null;
-    const presented = sha256(token);
+    const presented = await sha256(token);
     for (const entry of unseen) {
       if (!equal(entry.digest, presented)) continue;
       // Seen once, a token is compared as it is: a digest costs more than the rest of the door.
@@ -211,12 +212,15 @@ function tokenFinder(accounts: readonly ConfiguredAccount[]) {
   };
 }
 
-function knownTokens(accounts: readonly ConfiguredAccount[]): KnownToken[] {
-  const tokens = accounts.flatMap((account) =>
-    account.tokens.map((token) =>
-      token.startsWith('sha256:')
-        ? { account, digest: token.slice(7), plain: null }
-        : { account, digest: sha256(token), plain: token },
+/** Here and not with the settings, which are read at once: Web Crypto takes its time for a digest. */
+async function knownTokens(accounts: readonly ConfiguredAccount[]): Promise<KnownToken[]> {
+  const tokens = await Promise.all(
+    accounts.flatMap((account) =>
+      account.tokens.map(async (token) =>
+        token.startsWith('sha256:')
+          ? { account, digest: token.slice(7), plain: null }
+          : { account, digest: await sha256(token), plain: token },
+      ),
     ),
   );
   return tokens.map((token) => ({

@@ -83,7 +83,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
       {
         caller: { account, ownKey: false },
         message: { json: prepared.message },
-        key: prepared.id === null ? null : { key: keyOf(hook, prepared.id), index: null },
+        key: prepared.id === null ? null : { key: await keyOf(hook, prepared.id), index: null },
         deferred: hook.mode === 'queued',
         origin: request.origin,
       },
@@ -263,4 +263,4 @@ function headersOf(request: AdapterRequest): Readonly<Record<string, string>> {
 }
 
 /** In the store beside the callers' own keys; hashed, since an id may be of any length. */
-const keyOf = (hook: Hook, id: string): string => `hook:${hook.name}:${sha256(id)}`;
+const keyOf = async (hook: Hook, id: string): Promise<string> => `hook:${hook.name}:${await sha256(id)}`;

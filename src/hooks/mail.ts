@@ -58,7 +58,7 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
     from: hook.from,
     ...(hook.replyTo.length > 0 && { replyTo: hook.replyTo }),
     ...(hook.label !== null && { label: hook.label }),
-    ...(notice.thread !== null && { headers: { References: threadId(hook, notice.thread) } }),
+    ...(notice.thread !== null && { headers: { References: await threadId(hook, notice.thread) } }),
   };
   if (problems.length === 0) {
     const plain = renderNotice(notice);
@@ -86,7 +86,7 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
 }
 
 /** One id for all events of a thread: mail clients show what refers to the same one together (RFC 5322 section 3.6.4). */
-function threadId(hook: Hook, thread: string): string {
+async function threadId(hook: Hook, thread: string): Promise<string> {
   const domain = /@([A-Za-z0-9.-]+)/.exec(hook.from)?.[1] ?? 'postern.invalid';
-  return `<${sha256(`${hook.name}\0${thread}`).slice(0, 32)}.thread@${domain}>`;
+  return `<${(await sha256(`${hook.name}\0${thread}`)).slice(0, 32)}.thread@${domain}>`;
 }

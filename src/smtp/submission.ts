@@ -62,7 +62,8 @@ export async function submissionOf(
     label,
     envelope: { from, to, size: size ?? (isWhole ? read.length : null), eightBit },
     content: isWhole ? read : incoming.after(read),
-    idempotency: key === null ? null : { key, index: null, fingerprint: fingerprint(from, to, section) },
+    idempotency:
+      key === null ? null : { key, index: null, fingerprint: await fingerprint(from, to, section) },
     facts: { origin, id: null, composeMs: 0, warnings: [] },
     read: () => ({
       flaw: incoming.flaw?.failure ?? null,
@@ -76,7 +77,7 @@ export async function submissionOf(
  * What two tries of one message have in common: the envelope, and the fields that say from whom, to whom and about
  * what it is. Clients write a new Date, Message-ID and new boundaries at each try, so the rest cannot be compared.
  */
-const fingerprint = (from: string, to: readonly string[], { fields }: HeaderSection): string =>
+const fingerprint = (from: string, to: readonly string[], { fields }: HeaderSection): Promise<string> =>
   sha256(
     JSON.stringify([
       from,

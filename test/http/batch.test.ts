@@ -1,12 +1,18 @@
 /** What a batch does to other requests. */
 
 import { Hono } from 'hono';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Env } from '../../src/http/context.ts';
 import { messageRoutes } from '../../src/http/messages.ts';
 import { createSend } from '../../src/send.ts';
 
-test('every item starts in a turn of its own, also where none waits for anything', async () => {
+/** Turns that others have while a batch is refused whose messages take so many milliseconds each, by a clock of the test's own. */
+async function turnsDuring(milliseconds: number): Promise<number> {
+  let time = 0;
+  using _ = vi.spyOn(performance, 'now').mockImplementation(() => time);
+  const emit = () => {
+    time += milliseconds;
+  };
   const submit = () => {
     throw new Error('No message of this batch is valid.');
   };
@@ -20,7 +26,7 @@ test('every item starts in a turn of its own, also where none waits for anything
     .route(
       '/',
       messageRoutes({
-        send: createSend({ submit, enqueue: null, maxMessageBytes: 1000, emit: () => {} }),
+        send: createSend({ submit, enqueue: null, maxMessageBytes: 1000, emit }),
         deadlineMs: () => 10_000,
         clientAddress: () => '',
       }),
@@ -39,5 +45,11 @@ test('every item starts in a turn of its own, also where none waits for anything
   clearImmediate(counting);
   const items = (await response.json()) as { status: number }[];
   expect(items.map(({ status }) => status)).toEqual(Array.from({ length: 100 }, () => 422));
-  expect(turns).toBeGreaterThanOrEqual(100);
+  return turns;
+}
+
+test('others have a turn between two messages that take long, also where none waits for anything', async () => {
+  expect(await turnsDuring(20)).toBeGreaterThanOrEqual(40);
+  expect(await turnsDuring(2)).toBeGreaterThanOrEqual(10);
+  expect(await turnsDuring(0)).toBeLessThan(10);
 });

@@ -163,7 +163,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
 
   /** Under which id `entry` is to be put: its own, or that of a `put` that broke off; or what became of the key. */
   const reserve = async (entry: NewEntry, key: NonNullable<NewEntry['key']>): Promise<string | Put> => {
-    const path = keyPath(entry.apiUser, key.key);
+    const path = await keyPath(entry.apiUser, key.key);
     const mine: Reservation = { id: entry.id, fingerprint: key.fingerprint, at: now() };
     for (let condition = ABSENT; ; ) {
       if ((await bucket.put(path, JSON.stringify(mine), condition)) !== null) return mine.id;
@@ -410,7 +410,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     },
 
     async find(apiUser, key) {
-      const stored = await bucket.get(keyPath(apiUser, key));
+      const stored = await bucket.get(await keyPath(apiUser, key));
       if (!stored) return null;
       const { id } = parse<Reservation>(stored.body);
       const found = await load(apiUser, id);
@@ -482,7 +482,8 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   }
 }
 
-const keyPath = (apiUser: string, key: string): string => `key/${segment(apiUser)}/${sha256(key)}`;
+const keyPath = async (apiUser: string, key: string): Promise<string> =>
+  `key/${segment(apiUser)}/${await sha256(key)}`;
 
 /** `outcome` is null for a cancelled one. */
 function end(kept: Kept, outcome: Outcome | null, time: number): Kept {

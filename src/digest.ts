@@ -1,24 +1,27 @@
-import { createHash } from 'node:crypto';
 import { Pace } from './pace.ts';
 
 /** The SHA-256 of a text's UTF-8 bytes (FIPS 180-4), in hex. */
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+export const sha256 = (text: string): Promise<string> => sha256OfBytes(new TextEncoder().encode(text));
+
+async function sha256OfBytes(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  return Buffer.from(digest).toString('hex');
+}
 
 /** Bytes, or characters, that are digested in one go. */
-const SLICE = 64 * 1024;
+const SLICE = 256 * 1024;
 
 /**
- * The SHA-256 of large texts and bytes one behind the other, in hex. It is no text's own digest where a pair of surrogates
- * stands across two slices. Others have a turn between them.
+ * A digest of a large text or of bytes, in hex: that of its slices' digests, since Web Crypto takes a text as a whole
+ * alone. Others have a turn between them.
  */
-export async function sha256OfAll(parts: Iterable<string | Uint8Array>): Promise<string> {
-  const hash = createHash('sha256');
+export async function digestOfLarge(large: string | Uint8Array): Promise<string> {
+  const digests: string[] = [];
   const pace = new Pace();
-  for (const part of parts) {
-    for (let from = 0; from < part.length; from += SLICE) {
-      hash.update(part.slice(from, from + SLICE));
-      await pace.giveWay();
-    }
+  for (let from = 0; from < large.length; from += SLICE) {
+    const slice = large.slice(from, from + SLICE);
+    digests.push(await (typeof slice === 'string' ? sha256(slice) : sha256OfBytes(slice)));
+    await pace.giveWay();
   }
-  return hash.digest('hex');
+  return sha256(digests.join(' '));
 }

@@ -3,7 +3,7 @@
 import { policyFailure } from './account.ts';
 import type { Caller } from './authenticate.ts';
 import { NO_TIME, type Timing } from './deliver.ts';
-import { sha256, sha256OfAll } from './digest.ts';
+import { digestOfLarge, sha256 } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
@@ -118,7 +118,7 @@ export function createSend(options: {
     if (signal.aborted)
       return failure('upstream-timeout', 'The deadline had passed before this message began.');
     const pace = new Pace();
-    const id = messageIdentity(caller.account.apiUser, key);
+    const id = key === null ? crypto.randomUUID() : await messageIdentity(caller.account.apiUser, key);
     const draft =
       'whole' in source
         ? draftOfWhole(source.whole, caller)
@@ -200,20 +200,23 @@ export const receiptOf = (
 const LONG_TEXT = 64 * 1024;
 
 /** A request for now and one for later are two: neither gets the other's answer, nor is sent besides it. */
-function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> {
-  const mode = queued ? 'queued ' : '';
+async function fingerprintOf(source: MessageSource, queued: boolean): Promise<string> {
+  const long: (string | Uint8Array)[] = [];
+  let rest: string;
   if ('whole' in source) {
     const { bytes, ...envelope } = source.whole;
-    return sha256OfAll([mode, JSON.stringify(envelope), bytes]);
+    rest = JSON.stringify(envelope);
+    long.push(bytes);
+  } else {
+    rest = JSON.stringify(source.json, (_, value) => {
+      if (typeof value !== 'string' || value.length < LONG_TEXT) return value;
+      long.push(value);
+      // No message has a number where it may have a long text.
+      return value.length;
+    });
   }
-  const long: string[] = [];
-  const rest = JSON.stringify(source.json, (_, value) => {
-    if (typeof value !== 'string' || value.length < LONG_TEXT) return value;
-    long.push(value);
-    // No message has a number where it may have a long text.
-    return value.length;
-  });
-  return sha256OfAll([mode, rest, ...long]);
+  const digests = await Promise.all(long.map(digestOfLarge));
+  return sha256([queued ? 'queued ' : '', rest, ...digests].join(''));
 }
 
 /** What a source makes: an envelope, its bytes, and what a receipt tells of them. */
@@ -303,5 +306,5 @@ function invalidMessage(errors: readonly FieldError[]): Failure {
  * The id of a message, which makes its Message-ID. An idempotency key always makes the same one, so a message
  * that is sent again after a failure is one message to every reader.
  */
-const messageIdentity = (apiUser: string, key: MessageKey | null): string =>
-  key === null ? crypto.randomUUID() : sha256(storeKey(apiUser, key)).slice(0, 32);
+const messageIdentity = async (apiUser: string, key: MessageKey): Promise<string> =>
+  (await sha256(storeKey(apiUser, key))).slice(0, 32);

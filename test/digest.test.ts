@@ -1,18 +1,24 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { sha256, sha256OfAll } from '../src/digest.ts';
+import { digestOfLarge, sha256 } from '../src/digest.ts';
 
-const digest = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-test.each(['', 'abc', '{"text":"ü 🎉"}'])('the SHA-256 of %j, in hex', (value) => {
-  expect(sha256(value)).toBe(digest(value));
+test.each(['', 'abc', '{"text":"ü 🎉"}'])('the SHA-256 of %j, in hex', async (value) => {
+  expect(await sha256(value)).toBe(createHash('sha256').update(value).digest('hex'));
 });
 
-test('that of large texts and bytes is that of all they are together', async () => {
-  const text = 'a letter ü, '.repeat(20_000);
-  const bytes = Buffer.alloc(200_000, 'bytes');
-  expect(await sha256OfAll([])).toBe(digest(''));
-  expect(await sha256OfAll(['', text, 'x', bytes])).toBe(
-    digest(Buffer.concat([Buffer.from(`${text}x`), bytes])),
+test('a large text has another digest wherever it is another', async () => {
+  const slice = 256 * 1024;
+  const text = 'x'.repeat(3 * slice);
+  const changed = [0, 1, slice - 1, slice, 2 * slice + 1, 3 * slice - 1].map(
+    (at) => `${text.slice(0, at)}y${text.slice(at + 1)}`,
   );
+  const all = ['', 'x', text.slice(1), `${text}x`, text.slice(slice), text, ...changed];
+  const digests = await Promise.all(all.map(digestOfLarge));
+  expect(new Set(digests).size).toBe(all.length);
+  expect(await digestOfLarge(`${'x'.repeat(slice)}${text.slice(slice)}`)).toBe(await digestOfLarge(text));
+});
+
+test('bytes have the digest of the text that they are', async () => {
+  const text = 'a letter, '.repeat(60_000);
+  expect(await digestOfLarge(Buffer.from(text))).toBe(await digestOfLarge(text));
 });

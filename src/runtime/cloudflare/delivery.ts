@@ -59,20 +59,21 @@ export function createRemoteDeliverer(options: {
   const inFlight = new Map<string, number>();
   let home: number | null = null;
 
-  const objectFor = (login: Login): string => {
+  /** @param owner - the name that all objects of a login begin with */
+  const objectFor = (owner: string): string => {
     // Drawn at the first request: no import may make random numbers.
     home ??= Math.floor(Math.random() * shards);
     const first = home;
-    const name = nameOf(login);
-    const names = Array.from({ length: shards }, (_, index) => `${name}/${(first + index) % shards}`);
+    const names = Array.from({ length: shards }, (_, index) => `${owner}/${(first + index) % shards}`);
     const load = (candidate: string) => inFlight.get(candidate) ?? 0;
     const leastBusy = names.reduce((least, candidate) => (load(candidate) < load(least) ? candidate : least));
     return names.find((candidate) => load(candidate) < connections) ?? leastBusy;
   };
 
   const withObject = async <T>(login: Login, work: (object: RemoteDelivery) => Promise<T>): Promise<T> => {
+    const owner = await nameOf(login);
     // Chosen and counted in one turn, or many at once would all choose the same.
-    const name = objectFor(login);
+    const name = objectFor(owner);
     inFlight.set(name, (inFlight.get(name) ?? 0) + 1);
     try {
       return await work(objects.getByName(name));
@@ -128,4 +129,6 @@ function lostFailure(error: ObjectError, log: Log): Failure {
 }
 
 /** A wrong api_key must not reach an object with connections that the right one has opened. */
-const nameOf = (login: Login): string => `${formatLoginName(login)}/${sha256(login.apiKey)}`;
+async function nameOf(login: Login): Promise<string> {
+  return `${formatLoginName(login)}/${await sha256(login.apiKey)}`;
+}

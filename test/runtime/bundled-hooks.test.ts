@@ -15,7 +15,7 @@ let checkout: string;
 
 beforeAll(async () => {
   checkout = await mkdtemp(join(tmpdir(), 'postern-hooks-'));
-  const copied = ['src', 'package.json', 'wrangler.toml'];
+  const copied = ['src', 'scripts', 'package.json', 'wrangler.toml'];
   await Promise.all(copied.map((name) => cp(join(ROOT, name), join(checkout, name), { recursive: true })));
   await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   const hook = {

@@ -13,7 +13,11 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     const held: Lease[] = [];
     for (let label = 1; ; label++) {
       for (let i = 0; i < CONNECTIONS; i++) {
-        const lease = await pool.lease({ ...LOGIN, apiUser, label }, ASKED, AbortSignal.timeout(1000));
+        const over = new AbortController();
+        const { waiting } = pool.stats();
+        const leasing = pool.lease({ ...LOGIN, apiUser, label }, ASKED, over.signal);
+        if (pool.stats().waiting > waiting) over.abort();
+        const lease = await leasing;
         if (isFailure(lease)) return held;
         held.push(lease);
       }
@@ -26,6 +30,10 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     await using relay = await startRelay({ connections: CONNECTIONS });
     const held = await hoard(relay.pool, 'greedy');
     expect(held).toHaveLength(CONNECTIONS + 50);
+    expect(await relay.pool.lease({ ...LOGIN, apiUser: 'greedy', label: 500 }, ASKED, soon())).toMatchObject({
+      code: 'overloaded',
+      detail: 'All connections of this api_user are in use.',
+    });
     for (const lease of held) lease.release();
     expect(await relay.send({ ...LOGIN, apiUser: 'greedy', label: 500 })).toMatchObject({
       delivery: 'accepted',
@@ -96,6 +104,7 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     while (relay.upstream.logins.length < 54) await pause(10);
     expect(await relay.pool.prove({ ...LOGIN, apiUser: 'late' }, soon())).toMatchObject({
       code: 'overloaded',
+      detail: 'Too many logins are being proven at the same time.',
     });
     expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
     expect(await relay.pool.prove(known, soon())).toBeNull();
@@ -122,8 +131,11 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
       { at: 'auth-key', do: 'silent', times: 25 },
     ];
     expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-credentials' });
-    const slow = AbortSignal.timeout(2000);
-    const told = await Promise.all(Array.from({ length: 26 }, () => relay.pool.prove(LOGIN, slow)));
+    const over = new AbortController();
+    const proving = Array.from({ length: 26 }, () => relay.pool.prove(LOGIN, over.signal));
+    while (relay.upstream.logins.length < 27) await pause(10);
+    over.abort();
+    const told = await Promise.all(proving);
     expect(told.filter((one) => one?.code === 'overloaded')).toHaveLength(1);
   });
 
@@ -143,7 +155,11 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     const users = Array.from({ length: 200 }, (_, index) => `user${index}`);
     const held = await Promise.all(users.map((apiUser) => relay.lease({ ...LOGIN, apiUser })));
     const refused = await relay.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
-    expect(refused).toMatchObject({ code: 'overloaded', retryAfterMs: 1000 });
+    expect(refused).toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1000,
+      detail: 'All 200 connections are in use.',
+    });
     for (const lease of held) lease.release();
     await relay.send();
   });

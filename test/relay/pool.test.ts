@@ -3,7 +3,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { isFailure } from '../../src/outcome.ts';
-import { ASKED, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
+import { type Fault, startUpstream } from '../support/upstream.ts';
+import { ASKED, CERTIFICATE, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('the pool', () => {
   it('says QUIT on a connection that was idle for too long, and opens another', async () => {
@@ -195,6 +196,72 @@ describe.concurrent('the pool', () => {
     held.release();
     while (pool.open() > 0) await pause(10);
     expect(pool.said(1)).toContain('C: QUIT');
+  });
+});
+
+describe.concurrent('a connection that fails', () => {
+  /** The relay tries `first` before its own upstream. */
+  async function startBehind(faults: Fault[]) {
+    const first = await startUpstream({ certificate: CERTIFICATE, faults });
+    const second = await startUpstream({ certificate: CERTIFICATE });
+    const relay = await startRelay({ ports: [first.port, second.port], connections: 1 });
+    return {
+      first,
+      relay,
+      sessions: () => [first.sessions.length, second.sessions.length],
+      async [Symbol.asyncDispose]() {
+        await relay.pool.close();
+        await Promise.all([relay.upstream.close(), first.close(), second.close()]);
+      },
+    };
+  }
+
+  it.each(['auth', 'auth-key', 'mail'] as const)(
+    'because it is lost at %s: its port is left for the next',
+    async (at) => {
+      await using both = await startBehind([{ at, do: 'close' }]);
+      expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+      expect(await both.relay.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({
+        delivery: 'accepted',
+      });
+      expect(both.sessions()).toEqual([1, 2]);
+    },
+  );
+
+  it.each([
+    ['auth-key', '535 no', 'upstream-credentials', 2],
+    ['mail', '550 no', 'message-refused', 1],
+  ] as const)('because %s was refused: its port is not left', async (at, reply, code, sessions) => {
+    await using both = await startBehind([once(at, { reply })]);
+    expect(await both.relay.deliver()).toMatchObject({ code });
+    while (both.relay.pool.stats().open > both.relay.pool.stats().idle) await pause(5);
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(both.sessions()).toEqual([sessions, 0]);
+  });
+
+  it('because it is lost behind a message that went: its port is not left', async () => {
+    await using both = await startBehind([]);
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    both.first.faults = [once('mail', 'close')];
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(both.sessions()).toEqual([2, 0]);
+  });
+
+  it('by a bug as it opens: its place is free again', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    await expect(relay.lease(LOGIN, { ...ASKED, helo: 'a\r\nb' })).rejects.toThrow('line break');
+    expect(relay.pool.stats()).toMatchObject({ open: 0, idle: 0 });
+    expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
+  });
+
+  it('by a bug amid a message: it is closed', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const lease = await relay.lease();
+    const envelope = { ...ENVELOPE, from: 'a\r\nb' };
+    await expect(lease.send(envelope, MESSAGE, soon())).rejects.toThrow('line break');
+    expect(relay.pool.stats()).toMatchObject({ open: 0, idle: 0 });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.said(0)).not.toContain('C: QUIT');
   });
 });
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Failure, failure, isFailure } from '../../src/outcome.ts';
 import { Ports } from '../../src/relay/ports.ts';
 import { startUpstream, type UpstreamOptions } from '../support/upstream.ts';
-import { ASKED, CERTIFICATE, LOGIN, once, soon, startRelay } from './relay.ts';
+import { ASKED, CERTIFICATE, LOGIN, soon, startRelay } from './relay.ts';
 
 describe('attempts', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
@@ -146,28 +146,6 @@ describe.concurrent('several ports', { timeout: 60_000 }, () => {
     await using both = await startRelay({ ports: [gone.port, relay.upstream.port] });
     expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
     expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-  });
-
-  it.each(['auth', 'auth-key', 'mail'] as const)(
-    'one that loses its connections at %s is left for the next',
-    async (at) => {
-      const { first, relay, ports } = await startBehind([{ at, do: 'close' }]);
-      await using both = await startRelay({ ports });
-      expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-      expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-      expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([1, 2]);
-      await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
-    },
-  );
-
-  it('one that loses a connection behind a message that went is not left', async () => {
-    const { first, relay, ports } = await startBehind([]);
-    await using both = await startRelay({ ports, connections: 1 });
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    first.faults = [once('mail', 'close')];
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([2, 0]);
-    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
   });
 
   it.each([

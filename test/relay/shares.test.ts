@@ -49,6 +49,21 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     expect(others.flat()).toHaveLength(40 - CONNECTIONS - 10);
   });
 
+  it.each([
+    [5, 2 + 1],
+    [9, 2 + 2],
+    [10, 2 + 2],
+    [14, 2 + 3],
+  ])('of %i sockets, one api_user with two connections alone has %i', async (sockets, most) => {
+    await using relay = await startRelay({ sockets });
+    const held: Lease[] = [];
+    for (let label = 1; label <= 20; label++) {
+      const lease = await relay.pool.lease({ ...LOGIN, label }, ASKED, soon());
+      if (!isFailure(lease)) held.push(lease);
+    }
+    expect(held).toHaveLength(most);
+  });
+
   it('however much some take, each of the others gets its own', async () => {
     await using relay = await startRelay({ connections: CONNECTIONS });
     for (const greedy of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) await hoard(relay.pool, greedy);
@@ -137,6 +152,46 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     over.abort();
     const told = await Promise.all(proving);
     expect(told.filter((one) => one?.code === 'overloaded')).toHaveLength(1);
+  });
+
+  it('a key that upstream accepted is proven among its own, also when a connection was lost', async () => {
+    await using relay = await startRelay({ sockets: 5 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    relay.upstream.faults = [
+      once('auth-key', 'close', { address: LOGIN.apiUser }),
+      { at: 'auth-key', do: 'silent', address: 'stranger' },
+    ];
+    expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-unreachable' });
+    const over = new AbortController();
+    const stranger = relay.pool.prove({ ...LOGIN, apiUser: 'stranger' }, over.signal);
+    while (relay.upstream.logins.length < 3) await pause(5);
+    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'new' }, soon())).toMatchObject({
+      code: 'overloaded',
+    });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    over.abort();
+    expect(await stranger).toMatchObject({ code: 'upstream-timeout' });
+    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'new' }, soon())).toBeNull();
+  });
+
+  it('counts the logins that are being proven', async () => {
+    await using relay = await startRelay({ sockets: 20 });
+    relay.upstream.faults = [
+      once('auth-key', 'silent'),
+      once('auth-key', { reply: '535 no' }),
+      once('auth-key', { reply: '235 yes' }),
+    ];
+    const over = new AbortController();
+    const first = relay.pool.prove(LOGIN, over.signal);
+    while (relay.upstream.logins.length < 1) await pause(5);
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-credentials' });
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    expect(relay.pool.stats()).toEqual({ open: 2, idle: 1, waiting: 0, logins: 1 });
+    over.abort();
+    await first;
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 1 });
   });
 
   it('makes room for a new login by the one that was used least recently', async () => {

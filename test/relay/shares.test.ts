@@ -24,6 +24,14 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     }
   }
 
+  /** Takes and keeps a connection for each of ever more labels; how many it gets. */
+  async function countLabels(pool: Pool, apiUser: string): Promise<number> {
+    for (let label = 1; ; label++) {
+      const lease = await pool.lease({ ...LOGIN, apiUser, label }, ASKED, soon());
+      if (isFailure(lease)) return label - 1;
+    }
+  }
+
   const CONNECTIONS = 5;
 
   it('one api_user alone takes half of what is common, beside its own', async () => {
@@ -56,12 +64,14 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     [14, 2 + 3],
   ])('of %i sockets, one api_user with two connections alone has %i', async (sockets, most) => {
     await using relay = await startRelay({ sockets });
-    const held: Lease[] = [];
-    for (let label = 1; label <= 20; label++) {
-      const lease = await relay.pool.lease({ ...LOGIN, label }, ASKED, soon());
-      if (!isFailure(lease)) held.push(lease);
-    }
-    expect(held).toHaveLength(most);
+    expect(await countLabels(relay.pool, 'greedy')).toBe(most);
+  });
+
+  it('the last ones are kept for those who have none', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 12 });
+    const counts: number[] = [];
+    for (const apiUser of ['a', 'b', 'c', 'd', 'e', 'f']) counts.push(await countLabels(relay.pool, apiUser));
+    expect(counts).toEqual([4, 2, 2, 1, 1, 0]);
   });
 
   it('however much some take, each of the others gets its own', async () => {
@@ -87,6 +97,15 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     while (relay.open() > 52) await pause(10);
     for (const session of [0, 1, 2]) expect(relay.said(session)).toContain('C: QUIT');
     expect(relay.said(3)).not.toContain('C: QUIT');
+  });
+
+  it('an idle connection of another makes no way for one whose share is spent', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 10 });
+    await relay.send({ ...LOGIN, apiUser: 'other' });
+    for (let label = 1; label <= 4; label++) await relay.send({ ...LOGIN, label });
+    while (relay.open() > 4) await pause(10);
+    expect(relay.said(0)).not.toContain('C: QUIT');
+    expect(relay.said(1)).toContain('C: QUIT');
   });
 
   it('a login beyond its share waits for a connection of its own', async () => {
@@ -203,6 +222,14 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     expect(relay.said(3)).not.toContain('C: QUIT');
     await relay.send(login(203));
     expect(relay.upstream.sessions).toHaveLength(203);
+  });
+
+  it('a login that is used again is no longer the one that was used least recently', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 5 });
+    for (const apiUser of ['a', 'b', 'c', 'd', 'a', 'e']) await relay.send({ ...LOGIN, apiUser });
+    while (relay.open() > 4) await pause(10);
+    expect(relay.said(0)).not.toContain('C: QUIT');
+    expect(relay.said(1)).toContain('C: QUIT');
   });
 
   it('is overloaded where every connection of every login is in use', async () => {

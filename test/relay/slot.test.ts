@@ -127,6 +127,8 @@ describe.concurrent('a connection that a login was proven by', { timeout: 30_000
     await using relay = await startRelay({ connections: 1 });
     expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
     expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 1 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 2 });
   });
 
   it('says QUIT where its login has enough', async () => {
@@ -164,11 +166,15 @@ it('a message that has its connection does not wait any more', async () => {
   expect(isFailure(await second)).toBe(false);
 });
 
-// The clock is the whole process's.
-it('closes what is idle for too long, and nothing younger', async () => {
+// The clock is the whole process's, and so are its timers: one after the other.
+it.each([
+  ['of one login', [null, null]],
+  ['of two', [1, 2]],
+])('closes what is idle for too long, and nothing younger, %s', async (_, labels) => {
   const idleMs = 200;
   await using relay = await startRelay({ idleMs });
-  const leases = [await relay.lease(), await relay.lease()];
+  const leases: Lease[] = [];
+  for (const label of labels) leases.push(await relay.lease({ ...LOGIN, label }));
   const wallClock = Date.now;
   const started = wallClock();
   try {
@@ -179,13 +185,22 @@ it('closes what is idle for too long, and nothing younger', async () => {
     Date.now = () => started + idleMs;
     while (relay.pool.stats().idle > 1) await pause(5);
     expect(relay.pool.stats()).toMatchObject({ open: 1, idle: 1 });
-    await relay.send();
+    while (relay.open() > 1) await pause(5);
     expect(relay.said(0)).toContain('C: QUIT');
-    expect(relay.said(1)).toContain('C: MAIL FROM:<support@ifaxin.com>');
+    expect(relay.said(1)).not.toContain('C: QUIT');
     Date.now = () => started + 2 * idleMs;
     while (relay.open() > 0) await pause(5);
     expect(relay.pool.stats()).toMatchObject({ open: 0, idle: 0 });
   } finally {
     Date.now = wallClock;
   }
+});
+
+it('keeps no process alive by its timer', async () => {
+  await using relay = await startRelay();
+  const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length;
+  const held = await relay.lease();
+  const before = timers();
+  held.release();
+  expect(timers()).toBe(before);
 });

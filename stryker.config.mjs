@@ -28,8 +28,8 @@ const MODULES = {
   reply: { mutate: ['src/relay/reply.ts'], tests: ['test/relay/reply.test.ts'] },
   body: { mutate: ['src/relay/body.ts'], tests: ['test/relay/body.test.ts'] },
   ports: { mutate: ['src/relay/ports.ts'], tests: ['test/relay/ports.test.ts'] },
-  slot: { isSlow: true, mutate: ['src/relay/slot.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
-  pool: { isSlow: true, mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares}.test.ts'] },
+  slot: { isSlow: true, mutate: ['src/relay/slot.ts'], tests: ['test/relay/{pool,shares,slot}.test.ts'] },
+  pool: { isSlow: true, mutate: ['src/relay/pool.ts'], tests: ['test/relay/{pool,shares,slot}.test.ts'] },
   session: { mutate: ['src/relay/session.ts'], tests: ['test/relay/session.test.ts'] },
   connection: {
     isSlow: true,

@@ -72,7 +72,6 @@ export class Pool implements Relay {
   async lease(login: Login, { helo, fresh }: Asked, signal: AbortSignal): Promise<Lease | Failure> {
     const slot = this.#slotOf(login);
     const turn = await slot.take(fresh, signal);
-    if (isFailure(turn)) return turn;
     const connection = turn === 'open' ? await this.#open(slot, login, helo, signal) : turn;
     return isFailure(connection) ? connection : this.#leaseOf(slot, connection);
   }

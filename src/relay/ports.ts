@@ -55,7 +55,7 @@ export class Ports {
         const port = waiting.shift();
         if (port === undefined) return;
         underWay++;
-        if (waiting.length > 0) headStart = setTimeout(startNext, HEAD_START_MS);
+        headStart = setTimeout(startNext, HEAD_START_MS);
         const limited = firstOf(signal, over.signal, AbortSignal.timeout(OPENING_MS));
         open(port, limited).then((result) => finished(port, result), reject);
       };

@@ -75,8 +75,8 @@ export class Slot {
         `${MOST_WAITING} messages wait for one of the ${this.#open} connections of this login.`,
       );
     }
-    // An idle one makes way, and wakes this waiter when it has gone.
-    if (fresh) this.retireOldest();
+    // What is idle here is not fresh: it makes way, and wakes this waiter when it has gone.
+    this.retireOldest();
     const turn = await this.#wait(signal);
     if (turn === null) {
       const detail = `The deadline passed while all ${this.#open} connections of this login were busy.`;

@@ -3,6 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DotStuffer, slices } from '../../src/relay/body.ts';
 import type { Content } from '../../src/transaction.ts';
 import { startProxy } from '../support/proxy.ts';
 import { ENVELOPE, LONG, once, type RunningRelay, soon, startRelay } from './relay.ts';
@@ -92,6 +93,28 @@ describe('the message', { timeout: 60_000 }, () => {
     expect(proxy.roundTrips - before).toBe(2);
     await far.pool.close();
     await proxy.close();
+  });
+});
+
+describe('a part of a message', () => {
+  it.each([
+    ['whole lines', ['a\r\n', 'b\r\nc']],
+    ['a dot amid a line', ['a', '.b\r\n']],
+    ['a line end in two parts', ['a\r', '\nb']],
+    ['nothing', ['']],
+  ])('%s: is not copied where nothing has to be put in', (_, texts) => {
+    const stuffer = new DotStuffer();
+    for (const text of texts) {
+      const part = new TextEncoder().encode(text);
+      expect(stuffer.stuff(part).buffer).toBe(part.buffer);
+    }
+  });
+
+  it('is never empty, nor longer than 128 KiB', () => {
+    const lengths = [0, 1, 131_072, 131_073, 262_144].map((length) =>
+      [...slices(new Uint8Array(length))].map((part) => part.length),
+    );
+    expect(lengths).toEqual([[], [1], [131_072], [131_072, 1], [131_072, 131_072]]);
   });
 });
 

@@ -3,7 +3,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { isFailure } from '../../src/outcome.ts';
-import { ASKED, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
+import { type Fault, startUpstream } from '../support/upstream.ts';
+import { ASKED, CERTIFICATE, ENVELOPE, LOGIN, MESSAGE, once, soon, startRelay } from './relay.ts';
 
 describe.concurrent('the pool', () => {
   it('says QUIT on a connection that was idle for too long, and opens another', async () => {
@@ -23,6 +24,7 @@ describe.concurrent('the pool', () => {
     // Less than the two seconds that QUIT may take.
     const leased = await pool.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1500));
     expect(isFailure(leased)).toBe(false);
+    pool.upstream.faults = [];
     if (!isFailure(leased)) leased.release();
   });
 
@@ -89,7 +91,10 @@ describe.concurrent('the pool', () => {
     await using pool = await startRelay({ connections: 1 });
     const held = await pool.lease();
     const late = await pool.pool.lease(LOGIN, ASKED, AbortSignal.abort());
-    expect(late).toMatchObject({ code: 'upstream-timeout' });
+    expect(late).toMatchObject({
+      code: 'upstream-timeout',
+      detail: 'The deadline passed while all 1 connections of this login were busy.',
+    });
     held.release();
     await pool.send();
     expect(pool.upstream.sessions).toHaveLength(1);
@@ -149,6 +154,8 @@ describe.concurrent('the pool', () => {
     while (relay.open() > 0) await pause(10);
     expect(relay.said(0)).toContain('C: QUIT');
     expect(relay.pool.stats()).toEqual({ open: 0, idle: 0, waiting: 0, logins: 0 });
+    relay.upstream.faults = [{ at: 'greeting', do: { reply: '554 no' } }];
+    expect(await relay.pool.greeting(soon())).toMatchObject({ smtp: { code: 554, phase: 'greeting' } });
   });
 
   it('keeps the key apart: a wrong one never gets a warm connection of the right one', async () => {
@@ -173,14 +180,13 @@ describe.concurrent('the pool', () => {
   });
 
   it('counts a connection until upstream has answered its QUIT', async () => {
-    await using pool = await startRelay({ connections: 2 });
+    await using pool = await startRelay({ connections: 1 });
+    await pool.send();
     pool.upstream.faults = [{ at: 'quit', do: 'silent' }];
-    let most = 0;
-    for (let login = 0; login < 4; login++) {
-      (await pool.lease(LOGIN, { ...ASKED, fresh: true })).release();
-      most = Math.max(most, pool.open());
-    }
-    expect(most).toBeLessThanOrEqual(2);
+    const held = await pool.lease(LOGIN, { ...ASKED, fresh: true });
+    expect(pool.open()).toBe(1);
+    pool.upstream.faults = [];
+    held.release();
   });
 
   it('says QUIT to all when it closes, also to those given back later', async () => {
@@ -192,6 +198,73 @@ describe.concurrent('the pool', () => {
     held.release();
     while (pool.open() > 0) await pause(10);
     expect(pool.said(1)).toContain('C: QUIT');
+  });
+});
+
+describe.concurrent('a connection that fails', () => {
+  /** The relay tries `first` before its own upstream. */
+  async function startBehind(faults: Fault[]) {
+    const first = await startUpstream({ certificate: CERTIFICATE, faults });
+    const second = await startUpstream({ certificate: CERTIFICATE });
+    const relay = await startRelay({ ports: [first.port, second.port], connections: 1 });
+    return {
+      first,
+      relay,
+      sessions: () => [first.sessions.length, second.sessions.length],
+      async [Symbol.asyncDispose]() {
+        await relay.pool.close();
+        await Promise.all([relay.upstream.close(), first.close(), second.close()]);
+      },
+    };
+  }
+
+  it.each(['auth', 'auth-key', 'mail'] as const)(
+    'because it is lost at %s: its port is left for the next',
+    async (at) => {
+      await using both = await startBehind([{ at, do: 'close' }]);
+      expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+      expect(await both.relay.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({
+        delivery: 'accepted',
+      });
+      expect(both.sessions()).toEqual([1, 2]);
+    },
+  );
+
+  it.each([
+    ['greeting', '554 no', 'upstream-unreachable', 2],
+    ['auth-key', '535 no', 'upstream-credentials', 2],
+    ['mail', '550 no', 'message-refused', 1],
+  ] as const)('because %s was refused: its port is not left', async (at, reply, code, sessions) => {
+    await using both = await startBehind([once(at, { reply })]);
+    expect(await both.relay.deliver()).toMatchObject({ code });
+    while (both.relay.pool.stats().open > both.relay.pool.stats().idle) await pause(5);
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(both.sessions()).toEqual([sessions, 0]);
+  });
+
+  it('because it is lost behind a message that went: its port is not left', async () => {
+    await using both = await startBehind([]);
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    both.first.faults = [once('mail', 'close')];
+    expect(await both.relay.deliver()).toMatchObject({ delivery: 'accepted' });
+    expect(both.sessions()).toEqual([2, 0]);
+  });
+
+  it('by a bug as it opens: its place is free again', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    await expect(relay.lease(LOGIN, { ...ASKED, helo: 'a\r\nb' })).rejects.toThrow('line break');
+    expect(relay.pool.stats()).toMatchObject({ open: 0, idle: 0 });
+    expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
+  });
+
+  it('by a bug amid a message: it is closed', async () => {
+    await using relay = await startRelay({ connections: 1 });
+    const lease = await relay.lease();
+    const envelope = { ...ENVELOPE, from: 'a\r\nb' };
+    await expect(lease.send(envelope, MESSAGE, soon())).rejects.toThrow('line break');
+    expect(relay.pool.stats()).toMatchObject({ open: 0, idle: 0 });
+    while (relay.open() > 0) await pause(5);
+    expect(relay.said(0)).not.toContain('C: QUIT');
   });
 });
 
@@ -233,19 +306,23 @@ describe('the pool by the wall clock', () => {
     expect(pool.upstream.sessions).toHaveLength(sessions);
   });
 
-  it('does not trust a connection that slept while its RSET was under way', async () => {
-    await using pool = await startRelay({ connections: 1, idleMs: 20_000 });
-    pool.upstream.faults = [{ at: 'rcpt', do: { reply: '550 no' }, times: 1 }];
+  it.each([
+    [19_999, 'is kept', 1],
+    [20_000, 'is closed', 0],
+  ])('a connection that slept for %i ms while its RSET was under way %s', async (slept, _, kept) => {
+    await using relay = await startRelay({ connections: 1, idleMs: 20_000 });
+    relay.upstream.faults = [once('rcpt', { reply: '550 no' }), { at: 'rset', delayMs: 100 }];
     const wallClock = Date.now;
+    const started = wallClock();
     try {
-      const refused = pool.send();
-      expect(await refused).toMatchObject({ code: 'recipients-refused' });
-      Date.now = () => wallClock() + 240_000;
-      await pool.send();
+      Date.now = () => started;
+      expect(await relay.send()).toMatchObject({ code: 'recipients-refused' });
+      Date.now = () => started + slept;
+      while (relay.pool.stats().open > relay.pool.stats().idle) await pause(5);
+      expect(relay.pool.stats().idle).toBe(kept);
     } finally {
       Date.now = wallClock;
     }
-    expect(pool.upstream.sessions).toHaveLength(2);
   });
 
   it('does not use a connection for ever: a revoked key ends with it', async () => {

@@ -1,9 +1,105 @@
 /** Several ports of one upstream: which is tried when. */
 
-import { describe, expect, it } from 'vitest';
-import { isFailure } from '../../src/outcome.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type Failure, failure, isFailure } from '../../src/outcome.ts';
+import { Ports } from '../../src/relay/ports.ts';
 import { startUpstream, type UpstreamOptions } from '../support/upstream.ts';
-import { ASKED, CERTIFICATE, LOGIN, once, soon, startRelay } from './relay.ts';
+import { ASKED, CERTIFICATE, LOGIN, soon, startRelay } from './relay.ts';
+
+describe('attempts', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  const lost = failure('upstream-unreachable', 'Lost.', { again: true });
+  const refused = failure('upstream-unreachable', 'Refused.');
+
+  const openSession = () => ({ close: vi.fn() });
+  type Session = ReturnType<typeof openSession>;
+
+  /** Begins to open one; the test says how each attempt ends. */
+  function begin(ports: Ports) {
+    const started: number[] = [];
+    const attempts = new Map<number, (result: Session | Failure) => void>();
+    const open = (port: number) =>
+      new Promise<Session | Failure>((resolve) => {
+        started.push(port);
+        attempts.set(port, resolve);
+      });
+    const opened = ports.open(open, soon());
+    const end = async (port: number, result: Session | Failure) => {
+      attempts.get(port)?.(result);
+      await vi.advanceTimersByTimeAsync(0);
+    };
+    return { started, opened, end };
+  }
+
+  it('begin two seconds apart', async () => {
+    const { started } = begin(new Ports([1, 2, 3]));
+    const seen: number[][] = [];
+    for (const ms of [0, 1999, 1, 1999, 1, 60_000]) {
+      await vi.advanceTimersByTimeAsync(ms);
+      seen.push([...started]);
+    }
+    expect(seen).toEqual([[1], [1], [1, 2], [1, 2], [1, 2, 3], [1, 2, 3]]);
+  });
+
+  it('that end make way for the next at once, which has its own two seconds', async () => {
+    const { started, end } = begin(new Ports([1, 2, 3, 4]));
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(started).toEqual([1, 2]);
+    await vi.advanceTimersByTimeAsync(1500);
+    await end(2, lost);
+    expect(started).toEqual([1, 2, 3]);
+    await vi.advanceTimersByTimeAsync(1999);
+    expect(started).toEqual([1, 2, 3]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(started).toEqual([1, 2, 3, 4]);
+  });
+
+  it('end with the first session, and one that comes later is closed', async () => {
+    const { started, opened, end } = begin(new Ports([1, 2, 3]));
+    await vi.advanceTimersByTimeAsync(2000);
+    const [first, second] = [openSession(), openSession()];
+    await end(2, first);
+    await end(1, second);
+    expect(await opened).toBe(first);
+    expect(first.close).not.toHaveBeenCalled();
+    expect(second.close).toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(started).toEqual([1, 2]);
+  });
+
+  it.each([
+    ['lost and refused', lost, refused, refused],
+    ['refused and lost', refused, lost, refused],
+    ['refused twice', refused, { ...refused, detail: 'Again.' }, refused],
+    ['lost twice', lost, { ...lost, detail: 'Again.' }, lost],
+  ])('%s: the first that upstream refused counts, or the first', async (_, first, second, told) => {
+    const { opened, end } = begin(new Ports([1, 2]));
+    await vi.advanceTimersByTimeAsync(2000);
+    await end(1, first);
+    await end(2, second);
+    expect(await opened).toBe(told);
+  });
+
+  it('begin where it worked last, end where it failed last, and try each port once', async () => {
+    const ports = new Ports([1, 2, 3]);
+    /** In the order they are tried; `working` opens a session, and all the others fail. */
+    const tried = async (working: number) => {
+      const { started, opened, end } = begin(ports);
+      await vi.advanceTimersByTimeAsync(10_000);
+      for (const port of started) if (port !== working) await end(port, refused);
+      await end(working, openSession());
+      await opened;
+      return started;
+    };
+    expect(await tried(2)).toEqual([1, 2, 3]);
+    expect(await tried(3)).toEqual([2, 1, 3]);
+    ports.failed(3);
+    expect(await tried(1)).toEqual([2, 1, 3]);
+    expect(await tried(1)).toEqual([1, 2, 3]);
+  });
+});
 
 describe.concurrent('several ports', { timeout: 60_000 }, () => {
   /** An upstream that takes the connection and says no word, like a firewall; the relay tries its port first. */
@@ -43,38 +139,13 @@ describe.concurrent('several ports', { timeout: 60_000 }, () => {
     await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
   });
 
-  it('one that refuses connections is left at once, and is not tried first again', async () => {
+  it('one that refuses connections is left for the next', async () => {
     const gone = await startUpstream({ certificate: CERTIFICATE });
     await gone.close();
     await using relay = await startRelay();
     await using both = await startRelay({ ports: [gone.port, relay.upstream.port] });
-    const before = performance.now();
     expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
     expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-    // The head start that a port has.
-    expect(performance.now() - before).toBeLessThan(2000);
-  });
-
-  it.each(['auth', 'auth-key', 'mail'] as const)(
-    'one that loses its connections at %s is left for the next',
-    async (at) => {
-      const { first, relay, ports } = await startBehind([{ at, do: 'close' }]);
-      await using both = await startRelay({ ports });
-      expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-      expect(await both.deliver({ login: { ...LOGIN, label: 7 } })).toMatchObject({ delivery: 'accepted' });
-      expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([1, 2]);
-      await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
-    },
-  );
-
-  it('one that loses a connection behind a message that went is not left', async () => {
-    const { first, relay, ports } = await startBehind([]);
-    await using both = await startRelay({ ports, connections: 1 });
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    first.faults = [once('mail', 'close')];
-    expect(await both.deliver()).toMatchObject({ delivery: 'accepted' });
-    expect([first.sessions.length, relay.upstream.sessions.length]).toEqual([2, 0]);
-    await Promise.all([relay.pool.close(), relay.upstream.close(), first.close()]);
   });
 
   it.each([

@@ -13,10 +13,22 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     const held: Lease[] = [];
     for (let label = 1; ; label++) {
       for (let i = 0; i < CONNECTIONS; i++) {
-        const lease = await pool.lease({ ...LOGIN, apiUser, label }, ASKED, AbortSignal.timeout(1000));
+        const over = new AbortController();
+        const { waiting } = pool.stats();
+        const leasing = pool.lease({ ...LOGIN, apiUser, label }, ASKED, over.signal);
+        if (pool.stats().waiting > waiting) over.abort();
+        const lease = await leasing;
         if (isFailure(lease)) return held;
         held.push(lease);
       }
+    }
+  }
+
+  /** Takes and keeps a connection for each of ever more labels; how many it gets. */
+  async function countLabels(pool: Pool, apiUser: string): Promise<number> {
+    for (let label = 1; ; label++) {
+      const lease = await pool.lease({ ...LOGIN, apiUser, label }, ASKED, soon());
+      if (isFailure(lease)) return label - 1;
     }
   }
 
@@ -26,6 +38,10 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     await using relay = await startRelay({ connections: CONNECTIONS });
     const held = await hoard(relay.pool, 'greedy');
     expect(held).toHaveLength(CONNECTIONS + 50);
+    expect(await relay.pool.lease({ ...LOGIN, apiUser: 'greedy', label: 500 }, ASKED, soon())).toMatchObject({
+      code: 'overloaded',
+      detail: 'All connections of this api_user are in use.',
+    });
     for (const lease of held) lease.release();
     expect(await relay.send({ ...LOGIN, apiUser: 'greedy', label: 500 })).toMatchObject({
       delivery: 'accepted',
@@ -39,6 +55,23 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
       ['b', 'c', 'd', 'e', 'f', 'g', 'h'].map((user) => hoard(relay.pool, user)),
     );
     expect(others.flat()).toHaveLength(40 - CONNECTIONS - 10);
+  });
+
+  it.each([
+    [5, 2 + 1],
+    [9, 2 + 2],
+    [10, 2 + 2],
+    [14, 2 + 3],
+  ])('of %i sockets, one api_user with two connections alone has %i', async (sockets, most) => {
+    await using relay = await startRelay({ sockets });
+    expect(await countLabels(relay.pool, 'greedy')).toBe(most);
+  });
+
+  it('the last ones are kept for those who have none', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 12 });
+    const counts: number[] = [];
+    for (const apiUser of ['a', 'b', 'c', 'd', 'e', 'f']) counts.push(await countLabels(relay.pool, apiUser));
+    expect(counts).toEqual([4, 2, 2, 1, 1, 0]);
   });
 
   it('however much some take, each of the others gets its own', async () => {
@@ -64,6 +97,15 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     while (relay.open() > 52) await pause(10);
     for (const session of [0, 1, 2]) expect(relay.said(session)).toContain('C: QUIT');
     expect(relay.said(3)).not.toContain('C: QUIT');
+  });
+
+  it('an idle connection of another makes no way for one whose share is spent', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 10 });
+    await relay.send({ ...LOGIN, apiUser: 'other' });
+    for (let label = 1; label <= 4; label++) await relay.send({ ...LOGIN, label });
+    while (relay.open() > 4) await pause(10);
+    expect(relay.said(0)).not.toContain('C: QUIT');
+    expect(relay.said(1)).toContain('C: QUIT');
   });
 
   it('a login beyond its share waits for a connection of its own', async () => {
@@ -96,6 +138,7 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     while (relay.upstream.logins.length < 54) await pause(10);
     expect(await relay.pool.prove({ ...LOGIN, apiUser: 'late' }, soon())).toMatchObject({
       code: 'overloaded',
+      detail: 'Too many logins are being proven at the same time.',
     });
     expect(await relay.send()).toMatchObject({ delivery: 'accepted' });
     expect(await relay.pool.prove(known, soon())).toBeNull();
@@ -122,9 +165,52 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
       { at: 'auth-key', do: 'silent', times: 25 },
     ];
     expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-credentials' });
-    const slow = AbortSignal.timeout(2000);
-    const told = await Promise.all(Array.from({ length: 26 }, () => relay.pool.prove(LOGIN, slow)));
+    const over = new AbortController();
+    const proving = Array.from({ length: 26 }, () => relay.pool.prove(LOGIN, over.signal));
+    while (relay.upstream.logins.length < 27) await pause(10);
+    over.abort();
+    const told = await Promise.all(proving);
     expect(told.filter((one) => one?.code === 'overloaded')).toHaveLength(1);
+  });
+
+  it('a key that upstream accepted is proven among its own, also when a connection was lost', async () => {
+    await using relay = await startRelay({ sockets: 5 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    relay.upstream.faults = [
+      once('auth-key', 'close', { address: LOGIN.apiUser }),
+      { at: 'auth-key', do: 'silent', address: 'stranger' },
+    ];
+    expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-unreachable' });
+    const over = new AbortController();
+    const stranger = relay.pool.prove({ ...LOGIN, apiUser: 'stranger' }, over.signal);
+    while (relay.upstream.logins.length < 3) await pause(5);
+    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'new' }, soon())).toMatchObject({
+      code: 'overloaded',
+    });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    over.abort();
+    expect(await stranger).toMatchObject({ code: 'upstream-timeout' });
+    expect(await relay.pool.prove({ ...LOGIN, apiUser: 'new' }, soon())).toBeNull();
+  });
+
+  it('counts the logins that are being proven', async () => {
+    await using relay = await startRelay({ sockets: 20 });
+    relay.upstream.faults = [
+      once('auth-key', 'silent'),
+      once('auth-key', { reply: '535 no' }),
+      once('auth-key', { reply: '235 yes' }),
+    ];
+    const over = new AbortController();
+    const first = relay.pool.prove(LOGIN, over.signal);
+    while (relay.upstream.logins.length < 1) await pause(5);
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toMatchObject({ code: 'upstream-credentials' });
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 0, waiting: 0, logins: 0 });
+    expect(await relay.pool.prove(LOGIN, soon())).toBeNull();
+    expect(relay.pool.stats()).toEqual({ open: 2, idle: 1, waiting: 0, logins: 1 });
+    over.abort();
+    await first;
+    expect(relay.pool.stats()).toEqual({ open: 1, idle: 1, waiting: 0, logins: 1 });
   });
 
   it('makes room for a new login by the one that was used least recently', async () => {
@@ -138,12 +224,24 @@ describe.concurrent('the shares of the api_users', { timeout: 60_000 }, () => {
     expect(relay.upstream.sessions).toHaveLength(203);
   });
 
+  it('a login that is used again is no longer the one that was used least recently', async () => {
+    await using relay = await startRelay({ connections: 1, sockets: 5 });
+    for (const apiUser of ['a', 'b', 'c', 'd', 'a', 'e']) await relay.send({ ...LOGIN, apiUser });
+    while (relay.open() > 4) await pause(10);
+    expect(relay.said(0)).not.toContain('C: QUIT');
+    expect(relay.said(1)).toContain('C: QUIT');
+  });
+
   it('is overloaded where every connection of every login is in use', async () => {
     await using relay = await startRelay();
     const users = Array.from({ length: 200 }, (_, index) => `user${index}`);
     const held = await Promise.all(users.map((apiUser) => relay.lease({ ...LOGIN, apiUser })));
     const refused = await relay.pool.lease(LOGIN, ASKED, AbortSignal.timeout(1000));
-    expect(refused).toMatchObject({ code: 'overloaded', retryAfterMs: 1000 });
+    expect(refused).toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1000,
+      detail: 'All 200 connections are in use.',
+    });
     for (const lease of held) lease.release();
     await relay.send();
   });

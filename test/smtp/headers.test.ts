@@ -32,6 +32,11 @@ describe.concurrent('an account that is held to its senders', { timeout: 60_000 
     ['two of them', `${OWN}${OWN}`, /^550 5\.7\.1 The message needs exactly one From field$/],
     ['a foreign Sender', `${OWN}Sender: ceo@bank.example\r\n`, /^550 5\.7\.1 The Sender field/],
     ['a foreign Resent-From', `${OWN}Resent-From: ceo@bank.example\r\n`, /^550 5\.7\.1 The Resent-From/],
+    [
+      'a From with what shows nothing',
+      OWN.replace('<', '<\xe2\x80\x8b'),
+      /^550 5\.7\.1 The From field is no plain list/,
+    ],
     ['a NUL', `${OWN}Subject: a\0b\r\n`, /^554 5\.6\.0 A control character/],
     ['a BOM in front', `\xef\xbb\xbf${OWN}`, /^554 5\.6\.0 A line of the header section is no field/],
     ['a fold in front', ` x\r\n${OWN}`, /^554 5\.6\.0 A line of the header section is no field/],

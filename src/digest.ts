@@ -18,9 +18,13 @@ const SLICE = 256 * 1024;
 export async function digestOfLarge(large: string | Uint8Array): Promise<string> {
   const digests: string[] = [];
   const pace = new Pace();
-  for (let from = 0; from < large.length; from += SLICE) {
-    const slice = large.slice(from, from + SLICE);
+  for (let from = 0; from < large.length; ) {
+    const end = from + SLICE;
+    // A pair of surrogates is one character: its halves would be digested as any other's.
+    const to = typeof large === 'string' && /[\ud800-\udbff]/.test(large.charAt(end - 1)) ? end + 1 : end;
+    const slice = large.slice(from, to);
     digests.push(await (typeof slice === 'string' ? sha256(slice) : sha256OfBytes(slice)));
+    from = to;
     await pace.giveWay();
   }
   return sha256(digests.join(' '));

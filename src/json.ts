@@ -78,7 +78,7 @@ function scan(json: Buffer, values: number): Scanned | null {
 /** The index of the closing quote. */
 function endOfString(json: Buffer, from: number): number {
   for (let end = nextQuote(json, from); end !== -1; end = nextQuote(json, end + 1)) {
-    if (backslashesBefore(json, end) % 2 === 0) return end;
+    if (backslashesBefore(json, end, from) % 2 === 0) return end;
   }
   return json.length;
 }
@@ -92,9 +92,10 @@ function nextQuote(json: Buffer, from: number): number {
   return json.indexOf(QUOTE, near);
 }
 
-function backslashesBefore(json: Buffer, at: number): number {
+/** In one row, back to `start` at most. */
+function backslashesBefore(json: Buffer, at: number, start: number): number {
   let from = at;
-  while (json[from - 1] === BACKSLASH) from -= 1;
+  while (from > start && json[from - 1] === BACKSLASH) from -= 1;
   return at - from;
 }
 
@@ -192,7 +193,7 @@ async function textAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<
   if (end - start <= PIECE) return null;
   const pieces: string[] = [];
   for (let from = start; from < end; ) {
-    const to = from + PIECE < end ? cutBefore(bytes, from + PIECE) : end;
+    const to = from + PIECE < end ? cutBefore(bytes, from + PIECE, from) : end;
     const piece = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
     if (piece === null) return null;
     try {
@@ -206,11 +207,14 @@ async function textAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<
   return pieces.join('');
 }
 
-/** The nearest place up to `at` that is neither in an escape sequence (RFC 8259 section 7) nor in a character of UTF-8. */
-function cutBefore(bytes: Buffer, at: number): number {
+/**
+ * The nearest place up to `at` that is neither in an escape sequence (RFC 8259 section 7) nor in a character of UTF-8, as
+ * `start` is not.
+ */
+function cutBefore(bytes: Buffer, at: number, start: number): number {
   for (let from = at - 1; from > at - 6; from -= 1) {
     if (bytes[from] !== BACKSLASH) continue;
-    if (backslashesBefore(bytes, from) % 2 === 1) break;
+    if (backslashesBefore(bytes, from, start) % 2 === 1) break;
     const length = bytes[from + 1] === LETTER_U ? 6 : 2;
     if (from + length > at) return from;
     break;

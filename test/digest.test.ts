@@ -12,7 +12,10 @@ test('a large text has another digest wherever it is another', async () => {
   const changed = [0, 1, slice - 1, slice, 2 * slice + 1, 3 * slice - 1].map(
     (at) => `${text.slice(0, at)}y${text.slice(at + 1)}`,
   );
-  const all = ['', 'x', text.slice(1), `${text}x`, text.slice(slice), text, ...changed];
+  const emoji = [0, 1, 2].flatMap((after) =>
+    ['🎉', '🎊'].map((one) => `${'x'.repeat(slice - after)}${one}${text.slice(slice)}`),
+  );
+  const all = ['', 'x', ...emoji, text.slice(1), `${text}x`, text.slice(slice), text, ...changed];
   const digests = await Promise.all(all.map(digestOfLarge));
   expect(new Set(digests).size).toBe(all.length);
   expect(await digestOfLarge(`${'x'.repeat(slice)}${text.slice(slice)}`)).toBe(await digestOfLarge(text));

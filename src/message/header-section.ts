@@ -10,7 +10,7 @@ import { type Account, policyFailure } from '../account.ts';
 import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
-import { misleadingIn } from './characters.ts';
+import { trimInvisibleEnd, trimInvisibleStart } from './characters.ts';
 import { addressIn, MAX_MAILBOX } from './mailbox.ts';
 
 /** Far more than any mail has, in bytes and in lines; a longer section is not read to its end. */
@@ -237,19 +237,21 @@ const forbidden = (name: string, detail: string): Failure =>
     errors: [{ pointer: `/headers/${name}`, message: 'not as the sender policy of this account has it' }],
   });
 
-const withoutQuotesAndComments = (text: string): string => text.replace(/"(?:[^"\\]|\\.)*"|\([^()]*\)/g, '');
-
-/** Then readers differ on which of them is the address. */
-const hasSeveralAts = (mailbox: string): boolean => withoutQuotesAndComments(mailbox).split('@').length > 2;
-
-/** As `addressesIn`; null as well where beside an address stands what shows nothing, which only some readers leave out. */
+/** As `addressesIn`; null as well for what only some readers leave out: what shows nothing around an address, a bare backslash. */
 function plainAddressesIn(field: HeaderField): string[] | null {
   const addresses = addressesIn(field);
-  const mailboxes = addresses && withoutQuotesAndComments(utf8(field.value) ?? '').split(',');
-  const isPlain = mailboxes?.every(
-    (mailbox) => misleadingIn(mailbox.slice(mailbox.lastIndexOf('<') + 1)) === null,
-  );
+  const isPlain =
+    addresses &&
+    splitList(field.value)?.every(
+      ({ bare }) => !bare.includes('\\') && bare.split(/[<>]/).slice(-2).every(isTrimmed),
+    );
   return isPlain ? addresses : null;
+}
+
+/** But for spaces. Within a domain, some invisible characters are letters' own (RFC 5892 appendix A). */
+function isTrimmed(text: string): boolean {
+  const inner = text.replace(/^ +| +$/g, '');
+  return trimInvisibleEnd(trimInvisibleStart(inner)) === inner;
 }
 
 /** The addresses of a field that is a list of mailboxes; null where it is none, and where it has a group. */
@@ -257,41 +259,55 @@ export function addressesIn(field: HeaderField): string[] | null {
   const list = splitList(field.value);
   if (list === null) return null;
   const addresses: string[] = [];
-  for (const mailbox of list) {
-    const address = mailbox.length > MAX_MAILBOX || hasSeveralAts(mailbox) ? null : addressIn(mailbox);
+  for (const { text, bare } of list) {
+    const mailbox = text.trim();
+    if (mailbox === '') continue;
+    // With several, readers differ on which of them is the address.
+    const hasSeveralAts = bare.split('@').length > 2;
+    const address = mailbox.length > MAX_MAILBOX || hasSeveralAts ? null : addressIn(mailbox);
     if (address === null) return null;
     addresses.push(address);
   }
   return addresses;
 }
 
+interface ListItem {
+  readonly text: string;
+  /** Without comments and what is quoted. */
+  readonly bare: string;
+}
+
 /**
  * RFC 5322 section 3.4: `a@b, "C, D" <c@d>`. Null for bytes that are not UTF-8, for groups, and for what is quoted or
  * a comment without an end.
  */
-function splitList(value: string): string[] | null {
+function splitList(value: string): ListItem[] | null {
   const text = utf8(value)?.replaceAll('\t', ' ');
   if (text === undefined) return null;
-  const parts: string[] = [];
+  const items: ListItem[] = [];
   let from = 0;
+  let bare = '';
   let isQuoted = false;
   let comments = 0;
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
-    if (character === '\\') at++;
+    const isBare = !isQuoted && comments === 0;
+    if (character === '\\' && !isBare) at++;
     else if (character === '"' && comments === 0) isQuoted = !isQuoted;
     else if (isQuoted) continue;
     else if (character === '(') comments++;
-    else if (character === ')') comments--;
-    else if (comments > 0) continue;
+    else if (character === ')') {
+      if (isBare) return null;
+      comments--;
+    } else if (!isBare) continue;
     else if (character === ':' || character === ';') return null;
     else if (character === ',') {
-      parts.push(text.slice(from, at));
+      items.push({ text: text.slice(from, at), bare });
       from = at + 1;
-    }
+      bare = '';
+    } else bare += character;
   }
-  if (isQuoted || comments !== 0) return null;
-  return [...parts, text.slice(from)].map((part) => part.trim()).filter((part) => part !== '');
+  return isQuoted || comments > 0 ? null : [...items, { text: text.slice(from), bare }];
 }
 
 function utf8(bytes: string): string | undefined {

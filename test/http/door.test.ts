@@ -284,12 +284,15 @@ describe.concurrent('the Idempotency-Key', () => {
     expect(await json(response)).toMatchObject({ code: 'idempotency-key-reused', delivery: 'not-sent' });
   });
 
+  const withEmoji = (emoji: string) => `${'x'.repeat(256 * 1024 - 1)}${emoji}${'x'.repeat(200_000)}`;
+  const html = 'y'.repeat(300_000);
   it.each<[string, object]>([
-    ['its last letter', { text: `${'x'.repeat(299_999)}y`, html: 'y'.repeat(300_000) }],
-    ['the places of its texts', { text: 'y'.repeat(300_000), html: 'x'.repeat(300_000) }],
+    ['its last letter', { html: `${html.slice(1)}x` }],
+    ['one emoji', { text: withEmoji('🎉') }],
+    ['the places of its texts', { text: html, html: withEmoji('😀') }],
   ])('knows a large message again, and another one by %s', async (_, other) => {
     await using postern = await startPostern();
-    const large = { ...MESSAGE, text: 'x'.repeat(300_000), html: 'y'.repeat(300_000), inlineImages: [] };
+    const large = { ...MESSAGE, text: withEmoji('😀'), html, inlineImages: [] };
     expect((await postern.send(large, key('k'))).status).toBe(200);
     expect((await postern.send(large, key('k'))).headers.get('Idempotent-Replayed')).toBe('true');
     expect((await postern.send({ ...large, ...other }, key('k'))).status).toBe(422);

@@ -15,7 +15,10 @@ const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const section = (text: string) => parseHeaderSection(bytes(text));
 
 const free: Account = { apiUser: 'ifaxin', apiKey: 'the-key', from: null, labels: null, quota: 1 };
-const held: Account = { ...free, from: ['allowed.example', 'one@other.example'] };
+const held: Account = {
+  ...free,
+  from: ['allowed.example', 'xn--mgba3gch31f060k.example', 'one@other.example'],
+};
 
 const problem = (text: string, account: Account): HeaderProblem | null =>
   headerProblem(section(text), account);
@@ -203,6 +206,9 @@ describe('an account with a sender policy', () => {
     'From: \xe2\x80\x8fAnn\xe2\x80\x8c\xef\xbc\x9c <ann@allowed.example>',
     'From: ann@allowed.example (Ann\xe3\x80\x80of sales)',
     'From: ann@allowed.example (Ann, (of) sales)',
+    'From: ann@allowed.example (Ann (of)\xe3\x80\x80sales \\) \xe2\x80\x8d)',
+    'From: ann@allowed\xef\xbd\xa1example',
+    'From: ann@\xd9\x86\xd8\xa7\xd9\x85\xd9\x87\xe2\x80\x8c\xd8\xa7\xdb\x8c.example',
     'From:\r\n Ann\r\n\t<ann@allowed.example>',
     'From: One <ONE@other.example>',
     'From: "ann"@allowed.example',
@@ -252,6 +258,11 @@ describe('an account with a sender policy', () => {
     ['From: \xb2\xe2 <ann@allowed.example>\r\n', 'From'],
     ['From: <\xef\xbb\xbfann@allowed.example>\r\n', 'From'],
     ['From: ann@allowed.example\xe2\x80\x8b\r\n', 'From'],
+    ['From: ann@allowed.example\xe2\x80\x8c(Ann)\r\n', 'From'],
+    ['From: ann@allowed.example,\xef\xbb\xbf\r\n', 'From'],
+    ['From: ((a)") \xef\xbb\xbfann@allowed.example (")\r\n', 'From'],
+    ['From: ((a)") ceo@bank.example (") <ann@allowed.example>\r\n', 'From'],
+    ['From: \\" <ceo@bank.example> "\\"" <ann@allowed.example>\r\n', 'From'],
     ['From: Ann <ann@allowed.example>\xc2\xa0\r\n', 'From'],
     [
       'From: "Ann, of" <ann@allowed.example>, \xc2\xadann@allowed.example\r\nSender: ann@allowed.example\r\n',

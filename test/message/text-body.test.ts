@@ -1,7 +1,7 @@
 /** Texts in transfer: what a reader gets back is what was written, wherever a large one is cut into slices. */
 
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { textBody } from '../../src/message/text-body.ts';
 import { Pace } from '../../src/pace.ts';
 
@@ -84,6 +84,24 @@ describe('a text that is cut', () => {
     expect((await holds('x'.repeat(50_000))).encoding).toBe('quoted-printable');
     expect((await holds('订单已发货\n'.repeat(8000))).encoding).toBe('base64');
     expect((await holds(`${'🎉'.repeat(30_000)}x`)).encoding).toBe('base64');
+  });
+
+  test('is not mixed with another one that is written at the same time', async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000));
+    try {
+      const units = [
+        'Dear Ben.\n',
+        'Grüße = a\n',
+        '订单已发货\n',
+        'Dear Ann.\n',
+        'Grüße = b\n',
+        '货已发单订\n',
+      ];
+      await Promise.all(units.map((unit) => holds(unit.repeat(10_000))));
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   test('is itself again, whatever it is', async () => {

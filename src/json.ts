@@ -7,6 +7,9 @@ import { Pace } from './pace.ts';
 /** Far more than a hundred messages have; so many are parsed within a fifth of a second. */
 const MOST_VALUES = 100_000;
 
+/** More elements of a list cost more one by one than as a whole. */
+const MOST_ELEMENTS = 1000;
+
 /** Bytes from which on a string is worth a look of its own. */
 const LONG = 8 * 1024;
 
@@ -29,7 +32,7 @@ interface Span {
 interface Scanned {
   /** The long strings between their quotes, in their order and without the keys. */
   readonly long: readonly Span[];
-  /** The elements of a list; empty where it is none, or seems to be no JSON. */
+  /** The elements of a list; empty where it is none, has very many, or seems to be no JSON. */
   readonly elements: readonly Span[];
 }
 
@@ -67,7 +70,7 @@ function scan(json: Buffer, values: number): Scanned | null {
     }
     if (start !== -1 && (depth === 0 || (depth === 1 && byte === COMMA))) {
       elements.push({ start, end: at });
-      start = depth === 0 ? -1 : at + 1;
+      start = depth === 0 || elements.length > MOST_ELEMENTS ? -1 : at + 1;
     }
     if (byte > SPACE) before = at;
   }

@@ -11,6 +11,7 @@ import { parseIdempotencyKey } from '../idempotency.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import { trimInvisibleEnd, trimInvisibleStart } from './characters.ts';
+import { decodeEncodedWords } from './encoded-word.ts';
 import { addressIn, MAX_MAILBOX } from './mailbox.ts';
 
 /** Far more than any mail has, in bytes and in lines; a longer section is not read to its end. */
@@ -237,15 +238,22 @@ const forbidden = (name: string, detail: string): Failure =>
     errors: [{ pointer: `/headers/${name}`, message: 'not as the sender policy of this account has it' }],
   });
 
-/** As `addressesIn`; null as well for what only some readers leave out: what shows nothing around an address, a bare backslash. */
+/** As `addressesIn`; null as well for what readers differ on: what shows nothing around an address, or an end of it within a name. */
 function plainAddressesIn(field: HeaderField): string[] | null {
   const addresses = addressesIn(field);
   const isPlain =
     addresses &&
     splitList(field.value)?.every(
-      ({ bare }) => !bare.includes('\\') && bare.split(/[<>]/).slice(-2).every(isTrimmed),
+      (item) => !mayEndEarly(item) && item.bare.split(/[<>]/).slice(-2).every(isTrimmed),
     );
   return isPlain ? addresses : null;
+}
+
+/** `"a@b"[ <c@d>` is a@b to Python, encoded or quoted (RFC 2047); and to some, a bare backslash undoes a quote. */
+function mayEndEarly({ text, bare }: ListItem): boolean {
+  if (!/[[\]\\]/.test(bare)) return false;
+  const decoded = decodeEncodedWords(text);
+  return decoded.includes('=?') || decoded.split('@').length > 2;
 }
 
 /** But for spaces. Within a domain, some invisible characters are letters' own (RFC 5892 appendix A). */

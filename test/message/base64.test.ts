@@ -5,6 +5,13 @@ import { canonicalBase64 } from '../../src/message/base64.ts';
 const bytes = Buffer.from(Array.from({ length: 200 }, (_, index) => (index * 37) % 256));
 const canonical = bytes.toString('base64');
 
+/** The text behind white space, so that each of its places once is where a large one is cut: at 64 kB. */
+function* cutAnywhere(text: string): Generator<string> {
+  for (let before = 65_536 - text.length; before < 65_536; before += 1) {
+    yield text.replace(/^\ufeff?/, (mark) => mark + '\n'.repeat(before));
+  }
+}
+
 describe('canonical base64', () => {
   test('is any bytes, as encoded', () => {
     fc.assert(
@@ -45,7 +52,9 @@ describe('canonical base64', () => {
     ['two bytes without padding', 'AAA', 'AAA='],
     ['padding on a line of its own', 'AA\n==', 'AA=='],
   ])('comes of %s', (_, text, expected = canonical) => {
-    expect(canonicalBase64(text)).toEqual({ base64: expected });
+    for (const whole of [text, ...cutAnywhere(text)]) {
+      expect(canonicalBase64(whole)).toEqual({ base64: expected });
+    }
   });
 
   test.each<[string, string, RegExp]>([
@@ -64,7 +73,9 @@ describe('canonical base64', () => {
     ['spaces where each "+" was', canonical.replaceAll('+', ' '), /decoded once too often/],
     ['a space and no padding', 'AAAA AAA', /decoded once too often/],
   ])('does not come of %s', (_, text, problem) => {
-    expect(canonicalBase64(text)).toEqual({ problem: expect.stringMatching(problem) });
+    for (const whole of [text, ...cutAnywhere(text)]) {
+      expect(canonicalBase64(whole)).toEqual({ problem: expect.stringMatching(problem) });
+    }
   });
 
   test('of megabytes, good or bad', () => {

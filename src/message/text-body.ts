@@ -52,11 +52,10 @@ class Slices {
     this.bytes = text.length > SLICE ? Buffer.allocUnsafe(MOST_BYTES) : Buffer.from(text);
   }
 
-  rewind(): this {
+  rewind(): void {
     this.at = 0;
     this.length = 0;
     this.#taken = 0;
-    return this;
   }
 
   /** Goes on to the next slice, with what was not used in front; false where there is none. */

@@ -159,7 +159,7 @@ it('a message that has its connection does not wait any more', async () => {
   const second = relay.pool.lease(LOGIN, ASKED, AbortSignal.timeout(3000));
   held.release();
   const lease = await first;
-  // Its deadline takes nobody else out of the row.
+  // Its deadline takes no other out of the row.
   over.abort();
   expect(relay.pool.stats()).toMatchObject({ waiting: 1 });
   if (!isFailure(lease)) lease.release();

@@ -84,6 +84,7 @@ describe('the fields', () => {
 
   it.each([
     ['Idempotency-Key: order-4711\r\n', 'order-4711'],
+    ['Idempotency-Key: \t order-4711 \t\r\n', 'order-4711'],
     ['idempotency-KEY: "a, b"\r\n', 'a, b'],
     ['Subject: x\r\n', null],
   ])('%j: the key %j', (text, key) => {

@@ -4,14 +4,16 @@
  * One row a message. `at` is when a queued one is due, when the lease of one that is being sent runs out, and when
  * an ended one ended. `envelope` is what sending takes, with the login; it goes with the body at the end.
  *
- * A body lies in parts, since a Durable Object's row has at most 2 MB. `total` has one row: the schema's version,
- * and what waits, so that neither a start nor a put has to count.
+ * A body lies in parts, since a Durable Object's row has at most 2 MB. A large one may go ahead of its message, each
+ * part in a transaction of its own, so that it holds up no others; `ahead` has such messages until their row is there.
+ * `total` has one row: the schema's version, and what waits, so that neither a start nor a put has to count.
  */
 
 import {
   type Attempt,
   type Claim,
   MOST_ATTEMPTS_KEPT,
+  type NewEntry,
   OUTBOX_STATES,
   type Outbox,
   type OutboxRecord,
@@ -71,9 +73,10 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     'CREATE TABLE total (version INTEGER NOT NULL, waiting INTEGER NOT NULL, bytes INTEGER NOT NULL)',
     'INSERT INTO total VALUES (0, 0, 0)',
   ],
+  ['CREATE TABLE ahead (seq INTEGER PRIMARY KEY)'],
 ];
 
-const PART_BYTES = 2 ** 20;
+export const PART_BYTES = 2 ** 20;
 /** The parts of message `seq` are numbered from `seq * MOST_PARTS`. */
 const MOST_PARTS = 1024;
 
@@ -130,8 +133,28 @@ type Immediate<T> = {
     : never;
 };
 
-export interface SqlOutbox extends Immediate<Omit<Outbox, 'ping' | 'sweep'>> {
-  /** For the only instance, at its start: whatever was being sent is not being sent any more. */
+/** A message that was claimed, and whose body is still to be read. */
+export interface Claimed {
+  readonly claim: Omit<Claim, 'content'>;
+  readonly seq: number;
+  readonly size: number;
+}
+
+export interface SqlOutbox extends Immediate<Omit<Outbox, 'put' | 'claim' | 'ping' | 'sweep'>> {
+  /** @param seq - of {@link announce}, where the whole body went ahead */
+  put(entry: NewEntry, seq?: number): Put;
+  /** The number under which a body may go ahead of its message, or why the message cannot be put. */
+  announce(entry: NewEntry): number | Put;
+  /** @param part - its place in the body, from 0 */
+  putPart(seq: number, part: number, bytes: Uint8Array): void;
+  /** Drops what went ahead of a message that does not follow. */
+  withdraw(seq: number): void;
+  claim(...asked: Parameters<Outbox['claim']>): readonly Claimed[];
+  /** Reads a claimed body, a part at each step; null where it is damaged. */
+  readBody(claimed: Claimed): Generator<void, Uint8Array | null>;
+  /** Ends a message whose body is damaged. */
+  giveUp(claimed: Claimed): void;
+  /** For the only instance, at its start: whatever was being put or sent is not being put or sent any more. */
   recover(): void;
   /** Forgets the oldest states of those that are to go, up to `count`; how many there were. */
   sweep(count: number): number;
@@ -153,6 +176,8 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
   let saved = { waiting: 0, bytes: 0 };
   let waiting = 0;
   let bytes = 0;
+  /** The highest number that is taken. */
+  let lastSeq = 0;
   /**
    * When each api_user with queued messages has one that is due, the api_user that was longest not served first. A
    * time may be too early, never too late.
@@ -162,6 +187,9 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
   const reload = () => {
     saved = row<typeof saved>('SELECT waiting, bytes FROM total') ?? saved;
     ({ waiting, bytes } = saved);
+    const last =
+      'SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM message UNION ALL SELECT max(seq) FROM ahead)';
+    lastSeq = row<{ seq: number | null }>(last)?.seq ?? 0;
     heads.clear();
     const next = `SELECT api_user, at FROM message WHERE state = 'queued' AND api_user > ? ORDER BY api_user, at LIMIT 1`;
     for (let last = ''; ; ) {
@@ -185,27 +213,35 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     if (found) heads.set(apiUser, found.at);
   };
 
-  const partsOf = (seq: number) => [seq * MOST_PARTS, (seq + 1) * MOST_PARTS - 1] as const;
-
-  const readBody = ({ seq, size }: MessageRow): Uint8Array | null => {
-    const select = 'SELECT bytes FROM body WHERE part BETWEEN ? AND ? ORDER BY part';
-    const parts = query<{ bytes: Uint8Array | ArrayBuffer }>(select, ...partsOf(seq)).map(
-      (part) => new Uint8Array(part.bytes),
-    );
-    if (parts.reduce((sum, part) => sum + part.length, 0) !== size) return null;
-    if (parts.length === 1) return parts[0] as Uint8Array;
+  function* readBody({ seq, size }: Claimed): Generator<void, Uint8Array | null> {
     const body = new Uint8Array(size);
-    let at = 0;
-    for (const part of parts) {
-      body.set(part, at);
-      at += part.length;
+    for (let part = 0, at = 0; at < size; part++) {
+      const found = row<{ bytes: Uint8Array | ArrayBuffer }>(SELECT_PART, seq * MOST_PARTS + part);
+      const bytes = new Uint8Array(found?.bytes ?? []);
+      if (bytes.length !== Math.min(PART_BYTES, size - at)) return null;
+      body.set(bytes, at);
+      at += bytes.length;
+      if (at < size) yield;
     }
     return body;
+  }
+
+  const putPart = (seq: number, part: number, bytes: Uint8Array) => {
+    query('INSERT INTO body VALUES (?, ?)', seq * MOST_PARTS + part, bytes);
+  };
+
+  const dropBody = (seq: number) => {
+    query('DELETE FROM body WHERE part BETWEEN ? AND ?', seq * MOST_PARTS, (seq + 1) * MOST_PARTS - 1);
+  };
+
+  const withdraw = (seq: number) => {
+    dropBody(seq);
+    query('DELETE FROM ahead WHERE seq = ?', seq);
   };
 
   /** What every end has in common; `ended` is the row that was just given its last state. */
   const drop = (ended: { readonly seq: number; readonly bytes: number }) => {
-    query('DELETE FROM body WHERE part BETWEEN ? AND ?', ...partsOf(ended.seq));
+    dropBody(ended.seq);
     waiting--;
     bytes -= ended.bytes;
   };
@@ -242,7 +278,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
   };
 
   /** The message of `apiUser` that has been due for the longest time. */
-  const take = (apiUser: string, now: number, leasedUntil: number): Claim | null => {
+  const take = (apiUser: string, now: number, leasedUntil: number): Claimed | null => {
     const update = `UPDATE message SET state = 'sending', at = ?, fence = fence + 1, marked = 0
       WHERE seq = (
         SELECT seq FROM message WHERE state = 'queued' AND api_user = ? AND at <= ? ORDER BY at, seq LIMIT 1
@@ -250,14 +286,9 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       RETURNING seq, id, fence, envelope, facts, size, created_at, attempted, first_attempt_at`;
     const taken = row<MessageRow>(update, leasedUntil, apiUser, now);
     if (!taken) return null;
-    const { id, fence } = taken;
-    const content = readBody(taken);
-    if (!content) {
-      end(id, fence, failure('invalid-message', 'The stored message is damaged; it was not sent.'));
-      return null;
-    }
+    const { seq, id, fence, size } = taken;
     const { loginAs, apiKey, envelope } = JSON.parse(taken.envelope) as Sending;
-    return {
+    const claim = {
       id,
       fence,
       leasedUntil,
@@ -265,39 +296,64 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       loginAs,
       apiKey,
       envelope,
-      content,
       label: (JSON.parse(taken.facts) as SentFacts).label,
       createdAt: taken.created_at,
       attempts: taken.attempted,
       firstAttemptAt: taken.first_attempt_at,
     };
+    return { claim, seq, size };
+  };
+
+  /** What is kept of a message until its end, as text. */
+  const textsOf = ({ loginAs, apiKey, envelope, facts }: NewEntry) => ({
+    sending: JSON.stringify({ loginAs, apiKey, envelope } satisfies Sending),
+    sent: JSON.stringify(facts),
+  });
+
+  /** Why a message is not put; null where it can be. */
+  const refusal = ({ apiUser, key }: NewEntry, takes: number): Put | null => {
+    if (key) {
+      const known = row<{ id: string; fingerprint: string }>(
+        'SELECT id, fingerprint FROM message WHERE api_user = ? AND key = ?',
+        apiUser,
+        key.key,
+      );
+      if (known && known.fingerprint !== key.fingerprint) return { state: 'mismatch' };
+      if (known) return { state: 'known', id: known.id };
+    }
+    return bytes + takes > maxBytes ? { state: 'full', retryAfterMs: FULL_RETRY_MS } : null;
   };
 
   reload();
 
   return {
-    put({ id, apiUser, loginAs, apiKey, envelope, content, facts, sendAt, key }): Put {
-      if (key) {
-        const known = row<{ id: string; fingerprint: string }>(
-          'SELECT id, fingerprint FROM message WHERE api_user = ? AND key = ?',
-          apiUser,
-          key.key,
-        );
-        if (known && known.fingerprint !== key.fingerprint) return { state: 'mismatch' };
-        if (known) return { state: 'known', id: known.id };
-      }
+    announce(entry) {
+      const { sending, sent } = textsOf(entry);
+      const refused = refusal(entry, entry.content.length + sending.length + sent.length);
+      if (refused) return refused;
+      query('INSERT INTO ahead VALUES (?)', ++lastSeq);
+      return lastSeq;
+    },
+
+    putPart,
+    withdraw,
+
+    put(entry, ahead): Put {
+      const { id, apiUser, content, sendAt, key } = entry;
       const now = Date.now();
       const at = sendAt ?? now;
       const size = content.length;
-      const sending = JSON.stringify({ loginAs, apiKey, envelope } satisfies Sending);
-      const sent = JSON.stringify(facts);
+      const { sending, sent } = textsOf(entry);
       const takes = size + sending.length + sent.length;
-      if (bytes + takes > maxBytes) return { state: 'full', retryAfterMs: FULL_RETRY_MS };
+      const refused = refusal(entry, takes);
+      if (refused) return refused;
+      const seq = ahead ?? ++lastSeq;
       const insert = `INSERT INTO message
-        (id, api_user, state, at, created_at, send_at, fence, marked, attempted, attempts, facts, size, bytes, envelope, key, fingerprint)
-        VALUES (?, ?, 'queued', ?, ?, ?, 0, 0, 0, '[]', ?, ?, ?, ?, ?, ?) RETURNING seq`;
-      const { seq } = row<{ seq: number }>(
+        (seq, id, api_user, state, at, created_at, send_at, fence, marked, attempted, attempts, facts, size, bytes, envelope, key, fingerprint)
+        VALUES (?, ?, ?, 'queued', ?, ?, ?, 0, 0, 0, '[]', ?, ?, ?, ?, ?, ?)`;
+      query(
         insert,
+        seq,
         id,
         apiUser,
         at,
@@ -309,11 +365,9 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
         sending,
         key?.key ?? null,
         key?.fingerprint ?? null,
-      ) as { seq: number };
-      for (let part = 0; part * PART_BYTES < size; part++) {
-        const slice = content.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
-        query('INSERT INTO body VALUES (?, ?)', seq * MOST_PARTS + part, slice);
-      }
+      );
+      if (ahead === undefined) for (const [part, slice] of partsOf(content)) putPart(seq, part, slice);
+      else query('DELETE FROM ahead WHERE seq = ?', ahead);
       waiting++;
       bytes += takes;
       queued(apiUser, at);
@@ -323,7 +377,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     claim({ count, leaseMs, except }) {
       const now = Date.now();
       endLeases(now);
-      const claims: Claim[] = [];
+      const claims: Claimed[] = [];
       let claimed = 0;
       // An api_user that is served goes to the end of the map, and this loop comes by it again.
       for (const [apiUser, dueAt] of heads) {
@@ -333,9 +387,15 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
         renewHead(apiUser);
         if (!claim) continue;
         claims.push(claim);
-        claimed += claim.content.length;
+        claimed += claim.size;
       }
       return claims;
+    },
+
+    readBody,
+
+    giveUp({ claim: { id, fence } }) {
+      end(id, fence, failure('invalid-message', 'The stored message is damaged; it was not sent.'));
     },
 
     mark({ id, fence }) {
@@ -418,6 +478,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     },
 
     recover() {
+      for (const { seq } of query<{ seq: number }>('SELECT seq FROM ahead')) withdraw(seq);
       endLeases(Number.MAX_SAFE_INTEGER);
     },
 
@@ -442,6 +503,15 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     reload,
   };
 }
+
+/** A body in the parts that it lies in, with their places. */
+export function* partsOf(content: Uint8Array): Generator<[part: number, bytes: Uint8Array]> {
+  for (let part = 0; part * PART_BYTES < content.length; part++) {
+    yield [part, content.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)];
+  }
+}
+
+const SELECT_PART = 'SELECT bytes FROM body WHERE part = ?';
 
 const NONE: ReadonlySet<string> = new Set();
 

@@ -1,9 +1,10 @@
 /** The outbox of one api_user in a Durable Object, which sends its messages as well. */
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
-import type { NewEntry, Outbox, OutboxDoor, OutboxRecord, Put } from '../../outbox.ts';
+import type { Claim, NewEntry, Outbox, OutboxDoor, OutboxRecord, Put } from '../../outbox.ts';
 import type { OutboxWorker } from '../../outbox-worker.ts';
 import {
+  type Claimed,
   createSqlOutbox,
   migrate,
   type SqlDatabase,
@@ -127,6 +128,14 @@ function openTables(storage: Storage, options: SqlOutboxOptions): SqlOutbox {
   });
 }
 
+function wholeBody(tables: SqlOutbox, claimed: Claimed): Uint8Array | null {
+  const steps = tables.readBody(claimed);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
 /** Nothing but `mark` waits for the disk by itself: Cloudflare holds a reply until what was written before is safe. */
 function outboxOf(storage: Storage, tables: SqlOutbox): Outbox {
   const write = async <T>(work: () => T): Promise<T> => {
@@ -143,7 +152,15 @@ function outboxOf(storage: Storage, tables: SqlOutbox): Outbox {
   };
   return {
     put: (entry) => write(() => tables.put(entry)),
-    claim: (asked) => write(() => tables.claim(asked)),
+    claim: (asked) =>
+      write(() =>
+        tables.claim(asked).flatMap((claimed): Claim[] => {
+          const content = wholeBody(tables, claimed);
+          if (content) return [{ ...claimed.claim, content }];
+          tables.giveUp(claimed);
+          return [];
+        }),
+      ),
     async mark(claim) {
       const marked = await write(() => tables.mark(claim));
       // The dot goes out past whatever holds replies.

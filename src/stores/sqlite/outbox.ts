@@ -5,12 +5,15 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '../../config.ts';
 import type { Log } from '../../log.ts';
-import type { Outbox } from '../../outbox.ts';
+import type { Claim, NewEntry, Outbox, Put } from '../../outbox.ts';
 import { StoreUnavailable } from '../../store.ts';
 import {
+  type Claimed,
   createSqlOutbox,
   migrate,
   NewerSchema,
+  PART_BYTES,
+  partsOf,
   type SqlDatabase,
   type SqlOutbox,
   type SqlOutboxOptions,
@@ -224,6 +227,51 @@ export function openSqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
 
   const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
+  /** A large body goes ahead in parts, and others have their turn in between; the message is there with its row. */
+  async function put(entry: NewEntry): Promise<Put> {
+    if (entry.content.length <= PART_BYTES) return write((outbox) => outbox.put(entry));
+    const seq = await write((outbox) => outbox.announce(entry), false);
+    if (typeof seq !== 'number') return seq;
+    let done: Put | null = null;
+    try {
+      for (const [part, bytes] of partsOf(entry.content)) {
+        await write((outbox) => outbox.putPart(seq, part, bytes), false);
+      }
+      done = await write((outbox) => outbox.put(entry, seq));
+      return done;
+    } finally {
+      // Where even that cannot be written, the next start does it.
+      if (done?.state !== 'put') await write((outbox) => outbox.withdraw(seq), false).catch(() => {});
+    }
+  }
+
+  /** Others have their turn between the parts of a large body. */
+  async function withBody(claimed: Claimed): Promise<Claim | null> {
+    const { outbox } = file;
+    const steps = outbox.readBody(claimed);
+    for (;;) {
+      const step = await read(() => steps.next());
+      if (!step.done) {
+        await nextTurn();
+        continue;
+      }
+      if (step.value) return { ...claimed.claim, content: step.value };
+      await write((outbox) => outbox.giveUp(claimed));
+      return null;
+    }
+  }
+
+  async function claim(asked: Parameters<Outbox['claim']>[0]): Promise<Claim[]> {
+    // A claim that a power failure takes back has led to nothing yet: a mark would have kept it.
+    const claimed = await write((outbox) => outbox.claim(asked), false);
+    const claims: Claim[] = [];
+    for (const one of claimed) {
+      const whole = await withBody(one);
+      if (whole) claims.push(whole);
+    }
+    return claims;
+  }
+
   /** Gives pages that are free back to the file system, as long as they are more than a quarter. */
   async function vacuum(): Promise<void> {
     const pages = (of: 'freelist_count' | 'page_count') =>
@@ -235,9 +283,8 @@ export function openSqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
   }
 
   return {
-    put: (entry) => write((outbox) => outbox.put(entry)),
-    // A claim that a power failure takes back has led to nothing yet: a mark would have kept it.
-    claim: (asked) => write((outbox) => outbox.claim(asked), false),
+    put,
+    claim,
     mark: (claim) => write((outbox) => outbox.mark(claim)),
     settle: (claim, outcome) => write((outbox) => outbox.settle(claim, outcome)),
     postpone: (claim, at, failed) => write((outbox) => outbox.postpone(claim, at, failed)),

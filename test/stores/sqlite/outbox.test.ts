@@ -92,6 +92,116 @@ test('what ended leaves nothing of its body and its key, neither in the tables n
   expect(stored).not.toContain('that is secret');
 });
 
+describe('a large body', () => {
+  const PARTS = 15;
+  const large = (id: string) => entry(id, { content: new Uint8Array(PARTS * 2 ** 20).fill(7) });
+
+  /** How many turns of the event loop others have had when `work` is done. */
+  async function turnsDuring(work: Promise<unknown>): Promise<number> {
+    let turns = 0;
+    let isDone = false;
+    const count = () => {
+      turns++;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    await work;
+    isDone = true;
+    return turns;
+  }
+
+  /** What is left in the file of a process that ended: how many rows of each table. */
+  function rowsOf(...tables: string[]): number[] {
+    const database = new DatabaseSync(join(folder, 'data/outbox.db'));
+    const rows = tables.map((table) => database.prepare(`SELECT count(*) AS rows FROM ${table}`).get()?.rows);
+    database.close();
+    return rows as number[];
+  }
+
+  test('lets others have a turn between its parts, when it is put and when it is claimed', async () => {
+    const outbox = open();
+    expect(await turnsDuring(outbox.put(large('a')))).toBeGreaterThanOrEqual(PARTS - 1);
+    expect(await turnsDuring(outbox.claim(LEASE))).toBeGreaterThanOrEqual(PARTS - 1);
+    await outbox.close();
+  });
+
+  test('does not hold up a message that is put behind it, and is there as a whole or not at all', async () => {
+    const outbox = open();
+    const order: string[] = [];
+    const puts = [large('large'), entry('small')].map(async (one) => {
+      await outbox.put(one);
+      order.push(one.id);
+    });
+    await puts[1];
+    expect(await outbox.read('ifaxin', 'large')).toBeNull();
+    expect((await outbox.claim(LEASE)).map(({ id }) => id)).toEqual(['small']);
+    await Promise.all(puts);
+    expect(order).toEqual(['small', 'large']);
+    const [claim] = await outbox.claim(LEASE);
+    expect(Buffer.from(claim?.content ?? []).equals(large('large').content)).toBe(true);
+    await outbox.close();
+  });
+
+  test('keeps its place where the transactions of others fail meanwhile', async () => {
+    const outbox = open();
+    await outbox.put(entry('a'));
+    const putting = outbox.put(large('large'));
+    await expect(outbox.put(entry('a'))).rejects.toThrow();
+    await outbox.put(entry('b'));
+    await putting;
+    const claims = await outbox.claim(LEASE);
+    expect(claims.map(({ id, content }) => [id, content.length])).toEqual([
+      ['a', entry('a').content.length],
+      ['b', entry('b').content.length],
+      ['large', PARTS * 2 ** 20],
+    ]);
+    await outbox.close();
+  });
+
+  test('that went ahead of no message, as its process ended, is gone at the next start', async () => {
+    const script = `
+      import { openSqliteOutbox } from './src/stores/sqlite/outbox.ts';
+      import { entry } from './test/contract/outbox.ts';
+      const outbox = openSqliteOutbox({ path: process.argv[1], maxBytes: 1e9, keepMs: 1e9, log: console });
+      void outbox.put(entry('lost', { content: new Uint8Array(${PARTS} * 2 ** 20) }));
+      for (let n = 0; n < 5; n++) await outbox.put(entry('m' + n));
+      process.kill(process.pid, 'SIGKILL');
+    `;
+    const path = join(folder, 'data/outbox.db');
+    const killed = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, path], {
+      cwd: ROOT,
+    });
+    await expect(killed).rejects.toMatchObject({ signal: 'SIGKILL' });
+    const [ahead = 0, body = 0] = rowsOf('ahead', 'body');
+    expect(ahead).toBe(1);
+    expect(body).toBeGreaterThan(5);
+    const outbox = open();
+    expect((await outbox.claim(LEASE)).map(({ id }) => id)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
+    await outbox.put(large('a'));
+    await outbox.close();
+    expect(rowsOf('ahead', 'body')).toEqual([0, 5 + PARTS]);
+  });
+
+  test('of a message that is refused at last leaves nothing', async () => {
+    const outbox = open({ maxBytes: 20 * 2 ** 20 });
+    const key = { key: 'a key', fingerprint: 'f' };
+    const results = await Promise.all([
+      outbox.put({ ...large('a'), key }),
+      outbox.put({ ...large('b'), key }),
+      outbox.put(large('c')),
+    ]);
+    expect(results).toMatchObject([
+      { state: 'put', id: 'a' },
+      { state: 'known', id: 'a' },
+      { state: 'full' },
+    ]);
+    expect(await outbox.put({ ...large('b'), key })).toEqual({ state: 'known', id: 'a' });
+    expect(await outbox.put(large('c'))).toMatchObject({ state: 'full' });
+    await outbox.close();
+    expect(rowsOf('ahead', 'body', 'message')).toEqual([0, PARTS, 1]);
+  });
+});
+
 describe('one turn of the event loop', () => {
   test('shares one transaction', async () => {
     const outbox = open();
@@ -242,6 +352,7 @@ describe('a file that cannot be used', () => {
       import { openSqliteOutbox } from './src/stores/sqlite/outbox.ts';
       import { entry } from './test/contract/outbox.ts';
       const outbox = openSqliteOutbox({ path: process.argv[1], maxBytes: 1e9, keepMs: 1e9, log: console });
+      const large = await outbox.put(entry('large', { content: new Uint8Array(8_000_000) })).catch(({ name }) => name);
       const kept = [], refused = [];
       for (let n = 0; refused.length < 20; n++) {
         const content = new Uint8Array(30_000);
@@ -251,7 +362,7 @@ describe('a file that cannot be used', () => {
         );
       }
       const { records } = await outbox.list('ifaxin', { state: null, limit: 1000, cursor: null });
-      console.log(JSON.stringify({ kept, refused, listed: records.map(({ id }) => id), depth: await outbox.depth() }));
+      console.log(JSON.stringify({ large, kept, refused, listed: records.map(({ id }) => id), depth: await outbox.depth() }));
       process.kill(process.pid, 'SIGKILL');
     `;
     const path = join(folder, 'data/outbox.db');
@@ -260,7 +371,8 @@ describe('a file that cannot be used', () => {
       cwd: ROOT,
       env: { SCRIPT: script },
     }).catch((killed: { stdout: string }) => killed);
-    const { kept, refused, listed, depth } = JSON.parse(stdout);
+    const { large, kept, refused, listed, depth } = JSON.parse(stdout);
+    expect(large).toBe('StoreUnavailable');
     expect(kept.length).toBeGreaterThan(10);
     expect(refused).toEqual(Array(20).fill('StoreUnavailable'));
     expect(listed.reverse()).toEqual(kept);

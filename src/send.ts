@@ -121,7 +121,7 @@ export function createSend(options: {
     const id = key === null ? crypto.randomUUID() : await messageIdentity(caller.account.apiUser, key);
     const draft =
       'whole' in source
-        ? draftOfWhole(source.whole, caller)
+        ? await draftOfWhole(source.whole, caller)
         : await draftOf(source.json, caller, id, maxMessageBytes);
     if (isFailure(draft)) return draft;
     await pace.giveWay();
@@ -291,8 +291,8 @@ function within(draft: Draft, maxBytes: number): (Draft & { readonly bytes: Uint
   return failure('message-too-large', detail);
 }
 
-function draftOfWhole(input: WholeInput, { account }: Caller): Draft | Failure {
-  const whole = parseWhole(input, account);
+async function draftOfWhole(input: WholeInput, { account }: Caller): Promise<Draft | Failure> {
+  const whole = await parseWhole(input, account);
   if (isFailure(whole)) return whole;
   return { ...whole, size: whole.bytes.byteLength, embedded: 0, sendAt: null };
 }

@@ -7,6 +7,7 @@
 import type { Account } from '../account.ts';
 import type { FieldError } from '../outcome.ts';
 import { type Failure, failure } from '../outcome.ts';
+import { Pace } from '../pace.ts';
 import { MAX_RECIPIENTS } from '../sendcloud.ts';
 import { FieldErrors } from './field-errors.ts';
 import {
@@ -51,11 +52,12 @@ const LF = 0x0a;
 /** Of to, cc and bcc, which are one list in an envelope. */
 const MOST_RECIPIENTS = 3 * MAX_RECIPIENTS;
 
-/** Reads a whole message; everything wrong with it in one failure. */
-export function parseWhole(input: WholeInput, account: Account): WholeMessage | Failure {
+/** Reads a whole message; everything wrong with it in one failure. Others have a turn between slices of a large one. */
+export async function parseWhole(input: WholeInput, account: Account): Promise<WholeMessage | Failure> {
+  const pace = new Pace();
   const errors = new FieldErrors();
-  const bytes = withCrlf(input.bytes);
-  const looked = look(bytes);
+  const bytes = await withCrlf(input.bytes, pace);
+  const looked = await look(bytes, pace);
   if (looked.hasNul) errors.add('', 'Remove the NUL characters.');
   if (looked.hasLoneEnd) {
     errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
@@ -79,7 +81,7 @@ export function parseWhole(input: WholeInput, account: Account): WholeMessage | 
   const isAsItCame = header === headerBytes;
   const whole = isAsItCame ? bytes : Buffer.concat([header, bytes.subarray(headerBytes.length)]);
   // What was taken out says nothing of what goes out.
-  const { eightBit, longest } = isAsItCame ? looked : look(whole);
+  const { eightBit, longest } = isAsItCame ? looked : await look(whole, pace);
   return {
     envelope: { from, to },
     bytes: whole,
@@ -99,13 +101,38 @@ const invalid = ({ list }: FieldErrors): Failure =>
     },
   );
 
+/** Bytes that are looked at in one go. */
+const SLICE = 1024 * 1024;
+
+function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += SLICE) yield bytes.subarray(start, start + SLICE);
+}
+
 /** Files on Unix end their lines in LF: where all do, there is one reading. A mixture may be read in two ways. */
-function withCrlf(bytes: Uint8Array): Buffer {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = buffer.includes(CR)
-    ? buffer
-    : Buffer.from(buffer.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
-  return text.at(-1) === LF ? text : Buffer.concat([text, Buffer.from('\r\n')]);
+async function withCrlf(bytes: Uint8Array, pace: Pace): Promise<Uint8Array> {
+  if (!bytes.includes(CR)) return withCrs(bytes, pace);
+  return bytes.at(-1) === LF ? bytes : Buffer.concat([bytes, Buffer.from('\r\n')]);
+}
+
+/** Every LF with a CR before it, at the end as well. */
+async function withCrs(bytes: Uint8Array, pace: Pace): Promise<Uint8Array> {
+  let lines = 0;
+  for (const slice of slicesOf(bytes)) {
+    for (const byte of slice) if (byte === LF) lines++;
+    await pace.giveWay();
+  }
+  const isEnded = bytes.at(-1) === LF;
+  const text = Buffer.allocUnsafe(bytes.length + lines + (isEnded ? 0 : 2));
+  let length = 0;
+  for (const slice of slicesOf(bytes)) {
+    for (const byte of slice) {
+      if (byte === LF) text[length++] = CR;
+      text[length++] = byte;
+    }
+    await pace.giveWay();
+  }
+  if (!isEnded) text.write('\r\n', length);
+  return text;
 }
 
 interface Looked {
@@ -118,23 +145,26 @@ interface Looked {
 }
 
 /** One pass, byte by byte: a native search for each line costs as much as a line of 60 bytes, and lines may be empty. */
-function look(bytes: Uint8Array): Looked {
+async function look(bytes: Uint8Array, pace: Pace): Promise<Looked> {
   let hasNul = false;
   let hasLoneEnd = false;
   let bits = 0;
   let longest = 0;
-  let start = 0;
+  let length = 0;
   let last = 0;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
-    bits |= byte;
-    if (byte === 0) hasNul = true;
-    if ((byte === LF) !== (last === CR)) hasLoneEnd = true;
-    if (byte === LF) {
-      longest = Math.max(longest, at - 1 - start);
-      start = at + 1;
+  for (const slice of slicesOf(bytes)) {
+    for (const byte of slice) {
+      bits |= byte;
+      if (byte === 0) hasNul = true;
+      if ((byte === LF) !== (last === CR)) hasLoneEnd = true;
+      length++;
+      if (byte === LF) {
+        longest = Math.max(longest, length - 2);
+        length = 0;
+      }
+      last = byte;
     }
-    last = byte;
+    await pace.giveWay();
   }
   return { hasNul, hasLoneEnd, eightBit: bits >= 0x80, longest };
 }

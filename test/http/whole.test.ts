@@ -97,6 +97,26 @@ describe.concurrent('a whole message', () => {
     expect(postern.upstream.taken).toHaveLength(1);
   });
 
+  it('is read the same wherever its slices end', async () => {
+    await using postern = await startPostern();
+    const header = MESSAGE.replace(/Bcc:[^\n]*\n [^\n]*\n/, '');
+    // A line break lies on each bound of a MiB, its CR before it and its LF behind it.
+    const line = `${'y'.repeat(62)}\r\n`;
+    const first = `${'x'.repeat(2 ** 20 - Buffer.byteLength(header) - 1)}\r\n`.replace(/x{62}xx/g, line);
+    const large = Buffer.from(header + first + line.repeat(2 ** 15) + line);
+    expect([large[2 ** 20 - 1], large[2 ** 20]]).toEqual([13, 10]);
+    const unix = Buffer.from(large.toString('latin1').replaceAll('\r\n', '\n').slice(0, -1), 'latin1');
+    for (const sent of [large, unix]) {
+      const response = await post(postern, sent);
+      expect(await response.json()).toMatchObject({ size: large.length, warnings: [] });
+    }
+    for (const one of postern.upstream.taken) expect(Buffer.from(one.message ?? '').equals(large)).toBe(true);
+    expect(postern.upstream.taken).toHaveLength(2);
+    const broken = Buffer.from(large);
+    broken[2 ** 20] = 0x78;
+    expect(await (await post(postern, broken)).json()).toMatchObject({ code: 'invalid-message' });
+  });
+
   it('with another parameter is refused', async () => {
     await using postern = await startPostern();
     expect(await (await post(postern, MESSAGE, '?subject=x')).json()).toMatchObject({

@@ -45,10 +45,18 @@ export class Ports {
     let headStart: ReturnType<typeof setTimeout> | undefined;
 
     return new Promise((resolve, reject) => {
-      const settle = (result: T | Failure) => {
+      const end = () => {
         clearTimeout(headStart);
         over.abort();
+      };
+      const settle = (result: T | Failure) => {
+        end();
         resolve(result);
+      };
+      /** An opening that throws has a bug; what the others have opened must not stay open. */
+      const fail = (error: unknown) => {
+        end();
+        reject(error);
       };
       const startNext = () => {
         clearTimeout(headStart);
@@ -57,7 +65,7 @@ export class Ports {
         underWay++;
         headStart = setTimeout(startNext, HEAD_START_MS);
         const limited = firstOf(signal, over.signal, AbortSignal.timeout(OPENING_MS));
-        open(port, limited).then((result) => finished(port, result), reject);
+        open(port, limited).then((result) => finished(port, result), fail);
       };
       const finished = (port: number, result: T | Failure) => {
         underWay--;

@@ -82,6 +82,23 @@ describe('attempts', () => {
     expect(await opened).toBe(told);
   });
 
+  it('end with one that throws, and one that comes later is closed', async () => {
+    const later = Promise.withResolvers<Session>();
+    const signals: AbortSignal[] = [];
+    const opened = new Ports([1, 2, 3]).open<Session>((port, signal) => {
+      signals.push(signal);
+      return port === 1 ? later.promise : Promise.reject(new Error('a bug'));
+    }, soon());
+    const failed = expect(opened).rejects.toThrow('a bug');
+    await vi.advanceTimersByTimeAsync(2000);
+    await failed;
+    const session = openSession();
+    later.resolve(session);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(session.close).toHaveBeenCalled();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+
   it('begin where it worked last, end where it failed last, and try each port once', async () => {
     const ports = new Ports([1, 2, 3]);
     /** In the order they are tried; `working` opens a session, and all the others fail. */

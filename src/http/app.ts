@@ -61,8 +61,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     c.set('prefix', options.prefix(c));
     await next();
   });
-  app.use(timing());
-  app.use(secureHeaders());
+  app.use(timing({ totalDescription: '' }));
+  app.use(secureHeaders(WITHOUT_RELICS));
   if (options.corsOrigins.length > 0) {
     const origin = options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins];
     app.use(cors({ origin, exposeHeaders: EXPOSED_HEADERS }));
@@ -138,6 +138,15 @@ export function createApp(options: AppOptions): Hono<Env> {
   });
   return app;
 }
+
+/** Headers that only browsers and plug-ins of the past obey, or that say what is the case without them. */
+const WITHOUT_RELICS = {
+  originAgentCluster: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+};
 
 /** What a page of another origin may read beside the body. */
 const EXPOSED_HEADERS = [

@@ -120,13 +120,14 @@ function checkValue(name: string, value: string, field: Field | undefined): Chec
   const unfolded = unfold(value, field);
   const problem = textProblem(unfolded);
   if (problem !== null) return { problem };
-  if ((field?.check !== undefined || STRUCTURED.test(name)) && !isAscii(unfolded)) {
+  const checked = field?.check?.(unfolded) ?? { value: unfolded };
+  const kept = 'value' in checked ? checked.value : unfolded;
+  if ((field?.check !== undefined || STRUCTURED.test(name)) && !isAscii(kept)) {
     return {
       problem:
         'Use ASCII in this header: its parts cannot be encoded. A name in it may be an RFC 2047 encoded-word.',
     };
   }
-  const checked = field?.check?.(unfolded) ?? { value: unfolded };
   if ('problem' in checked) return checked;
   const folding = foldingProblem(checked.value);
   return folding === null ? checked : { problem: folding };
@@ -226,13 +227,17 @@ function urls(value: string): Checked {
   const found = partsOf(value, (at) => {
     const bracketed = matchAt(BRACKETED_URL, value, at);
     const bare = bracketed === undefined ? matchAt(BARE_URL, value, at)?.replace(/[,;]+$/, '') : undefined;
-    const url = urlOf(bracketed?.slice(1, -1).trim() ?? bare ?? '');
+    const url = urlOf(asUri(bracketed?.slice(1, -1).trim() ?? bare ?? ''));
     // A bare URL may have commas of its own, and they may part two of them.
     if (url === null || (bare !== undefined && /[,;](?:<|[a-z][a-z+.-]*:|.*@)/i.test(bare))) return null;
     return { text: `<${url}>`, length: (bracketed ?? bare ?? '').length };
   });
   return found === null ? { problem: URLS } : { value: found.join(', ') };
 }
+
+/** As a browser asks for what is outside ASCII: in Punycode in the host, percent-encoded elsewhere (RFC 3987 section 3.1). */
+const asUri = (iri: string): string =>
+  isAscii(iri) || iri.includes(' ') || !URL.canParse(iri) ? iri : new URL(iri).href;
 
 /** A URL that a mail client can open; an address alone is a mailto: URL. */
 function urlOf(text: string): string | null {

@@ -61,6 +61,18 @@ describe('a structured header is put right', () => {
     ['List-Unsubscribe', 'u@ifaxin.com', '<mailto:u@ifaxin.com>'],
     ['List-Unsubscribe', '<u@ifaxin.com>', '<mailto:u@ifaxin.com>'],
     ['List-Unsubscribe', `${url} (Click here)`, isSame],
+    // One reading each (RFC 3987 section 3.1).
+    [
+      'List-Unsubscribe',
+      '<https://bücher.example/ü?t=退订>',
+      '<https://xn--bcher-kva.example/%C3%BC?t=%E9%80%80%E8%AE%A2>',
+    ],
+    [
+      'List-Unsubscribe',
+      'mailto:u@ifaxin.com?subject=Grüße',
+      '<mailto:u@ifaxin.com?subject=Gr%C3%BC%C3%9Fe>',
+    ],
+    ['List-Archive', 'https://ifaxin.com/архив', '<https://ifaxin.com/%D0%B0%D1%80%D1%85%D0%B8%D0%B2>'],
     ['List-Help', '(all of it) <https://ifaxin.com/help>', isSame],
     ['List-Help', 'https://ifaxin.com/help', '<https://ifaxin.com/help>'],
     ['List-Archive', '<ftp://ifaxin.com/archive>', isSame],
@@ -135,7 +147,8 @@ describe('a structured header with more than one reading is refused', () => {
     ['List-Unsubscribe', '<>', /URLs in angle brackets/],
     ['List-Unsubscribe', 'https://ifaxin.com/u,https://ifaxin.com/v', /URLs in angle brackets/],
     ['List-Unsubscribe', 'mailto:u', /URLs in angle brackets/],
-    ['List-Unsubscribe', '<https://ifaxin.com/ü>', /ASCII/],
+    ['List-Unsubscribe', '<https://ifaxin.com/ü ü>', /ASCII/],
+    ['List-Unsubscribe', 'ü@ifaxin.com', /ASCII/],
     ['List-Unsubscribe', `<https://ifaxin.com/${'u'.repeat(900)}>`, /899/],
     ['List-Unsubscribe', '<https://ifaxin.com/u>\r\nBcc: b@ifaxin.com', /control/],
     ['List-Id', 'news', /id in angle brackets/],

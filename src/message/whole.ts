@@ -46,6 +46,12 @@ const LONG_LINE: FieldError = {
   message: `A line has more than ${MAX_LINE} bytes; servers on the way may break it up.`,
 };
 
+/** What a sender policy would refuse; without one it goes out as its author wrote it. */
+const ambiguous = (ambiguity: string): FieldError => ({
+  pointer: '',
+  message: `${ambiguity} Mail clients may read it in another way.`,
+});
+
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -82,13 +88,17 @@ export async function parseWhole(input: WholeInput, account: Account): Promise<W
   const whole = isAsItCame ? bytes : Buffer.concat([header, bytes.subarray(headerBytes.length)]);
   // What was taken out says nothing of what goes out.
   const { eightBit, longest } = isAsItCame ? looked : await look(whole, pace);
+  const { ambiguity } = isAsItCame ? section : parseHeaderSection(header);
   return {
     envelope: { from, to },
     bytes: whole,
     eightBit,
     label,
     messageId: section.fields.find(({ name }) => name === 'message-id')?.value ?? null,
-    warnings: longest > MAX_LINE ? [LONG_LINE] : [],
+    warnings: [
+      ...(longest > MAX_LINE ? [LONG_LINE] : []),
+      ...(ambiguity === null ? [] : [ambiguous(ambiguity)]),
+    ],
   };
 }
 

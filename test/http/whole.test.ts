@@ -97,6 +97,23 @@ describe.concurrent('a whole message', () => {
     expect(postern.upstream.taken).toHaveLength(1);
   });
 
+  it.each([
+    [
+      'the first line of an mbox',
+      `From ben@ifaxin.com Thu Nov 26 10:00:00 2026\r\n${MESSAGE}`,
+      /is no field/,
+    ],
+    ['an empty line in front', `\r\n${MESSAGE}`, /empty line stands before/],
+    ['a blank before a colon', MESSAGE.replace('Subject:', 'Subject :'), /before the colon/],
+  ])('with %s goes out as it is, with a warning', async (_, message, warning) => {
+    await using postern = await startPostern();
+    const response = await post(postern, message);
+    expect(await response.json()).toMatchObject({
+      warnings: [{ pointer: '', message: expect.stringMatching(warning) }],
+    });
+    expect(text(postern)).toBe(message.replace(/Bcc:[^\n]*\n [^\n]*\n/, ''));
+  });
+
   it('is read the same wherever its slices end', async () => {
     await using postern = await startPostern();
     const header = MESSAGE.replace(/Bcc:[^\n]*\n [^\n]*\n/, '');

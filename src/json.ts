@@ -114,7 +114,8 @@ export async function parseJson(body: Uint8Array): Promise<{ readonly json: unkn
   if (json !== null) return { json };
 
   const text = decodeUtf8(bytes);
-  if (text === null) return failure('invalid-request', 'The body is not UTF-8.');
+  if (text === null)
+    return isGzip(bytes) ? UNSAID_GZIP : failure('invalid-request', 'The body is not UTF-8.');
   if (!scanned) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
   await pace.giveWay();
   try {
@@ -125,6 +126,14 @@ export async function parseJson(body: Uint8Array): Promise<{ readonly json: unkn
     return failure('invalid-request', `The body is not JSON${place}.`);
   }
 }
+
+/** RFC 1952 section 2.3.1. */
+const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
+
+const UNSAID_GZIP = failure(
+  'unsupported-media-type',
+  'The body is gzip: say so with Content-Encoding: gzip.',
+);
 
 /**
  * Files in base64 are nearly all of a large body, or one text is. They are taken out of it, so that `JSON.parse` does

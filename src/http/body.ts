@@ -118,7 +118,7 @@ class Room {
 }
 
 async function bodyOf(c: Context, options: BodyOptions, room: Room): Promise<Uint8Array | Failure> {
-  const encoding = (c.req.header('Content-Encoding') ?? 'identity').trim().toLowerCase();
+  const encoding = encodingOf(c);
   if (encoding !== 'identity' && !isDecodable(encoding)) {
     c.header('Accept-Encoding', ENCODINGS.join(', '));
     return failure('unsupported-media-type', `Send the body as it is, or in ${ENCODINGS.join(' or ')}.`);
@@ -135,6 +135,13 @@ async function bodyOf(c: Context, options: BodyOptions, room: Room): Promise<Uin
 
 /** RFC 9110 section 8.4.1; what every runtime decodes. */
 const ENCODINGS = ['gzip', 'deflate'] as const;
+
+/** `x-gzip` is an old name of gzip (RFC 9110 section 8.4.1.3). */
+const encodingOf = (c: Context): string =>
+  (c.req.header('Content-Encoding') ?? 'identity')
+    .trim()
+    .toLowerCase()
+    .replace(/^x-gzip$/, 'gzip');
 
 const isDecodable = (encoding: string): encoding is (typeof ENCODINGS)[number] =>
   (ENCODINGS as readonly string[]).includes(encoding);

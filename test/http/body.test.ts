@@ -21,6 +21,7 @@ describe.concurrent('an encoded body', () => {
   it.each([
     ['gzip', gzipSync(json)],
     ['GZIP', gzipSync(json)],
+    ['x-gzip', gzipSync(json)],
     ['deflate', deflateSync(json)],
     ['identity', json],
   ])('in %s is read', async (encoding, body) => {
@@ -34,6 +35,16 @@ describe.concurrent('an encoded body', () => {
     expect(response.status).toBe(415);
     expect(response.headers.get('Accept-Encoding')).toBe('gzip, deflate');
     expect(await response.json()).toMatchObject({ code: 'unsupported-media-type' });
+  });
+
+  it('that is gzip and does not say so is refused by name', async () => {
+    await using postern = await startPostern();
+    const response = await post(postern, gzipSync(json), {});
+    expect(response.status).toBe(415);
+    expect(await response.json()).toMatchObject({
+      code: 'unsupported-media-type',
+      detail: 'The body is gzip: say so with Content-Encoding: gzip.',
+    });
   });
 
   it('that is not what it says is refused', async () => {

@@ -15,7 +15,7 @@ import { measureShapes } from './shapes.ts';
 const SECTIONS = [
   {
     title: 'CPU per message, five shapes of mail',
-    note: '16 requests at a time over kept HTTP connections (4 of a batch), 5 SMTP connections, TLS 1.2; upstream and driver are other processes. The median of 5 rounds, taken in turn. The floor is a bare server that writes a ready message in two writes.',
+    note: '16 requests at a time over kept HTTP connections (4 of a batch), 5 SMTP connections, TLS 1.2; upstream and driver are other processes. The median of 5 rounds, taken in turn, behind one to warm up. The floor is a bare server that writes a ready message in two writes.',
     measure: measureShapes,
   },
   {
@@ -25,7 +25,7 @@ const SECTIONS = [
   },
   {
     title: 'How long a message of 15 MB holds up all others',
-    note: 'The longest block of the event loop, the median of 5, taken in turn; with an Idempotency-Key its fingerprint as well.',
+    note: 'The longest block of the event loop, the median of 5, taken in turn: answered 200, with an Idempotency-Key, whose fingerprint takes time as well, and answered 202 and sent by the outbox.',
     measure: measureBlocks,
   },
   {

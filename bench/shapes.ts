@@ -74,7 +74,7 @@ export async function measureShapes(): Promise<string> {
   const children = await Promise.all(CONTENDERS.map((name) => startContender(name, sink.port, sink.caFile)));
   const rows: string[][] = [];
   for (const shape of SHAPES) {
-    for (const child of children) await send(child, shape, Math.ceil(shape.requests / 4));
+    for (const child of children) await send(child, shape, shape.requests);
     const rounds: number[][] = CONTENDERS.map(() => []);
     // Round by round in turn, so that a slow moment of the machine strikes all of them.
     for (let round = 0; round < ROUNDS; round++) {

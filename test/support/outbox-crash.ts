@@ -98,7 +98,8 @@ export async function crash({ messages, kills, start }: CrashOptions): Promise<L
         from: 'support@ifaxin.com',
         to: ['ben@ifaxin.com'],
         subject: `number ${number}.`,
-        text: 'x'.repeat(Math.random() < 0.05 ? 300_000 : 300),
+        // A large one is put and claimed in parts.
+        text: 'x'.repeat(Math.random() < 0.05 ? 3_000_000 : 300),
       });
       for (let times = Math.random() < 0.1 ? 2 : 1; times > 0; ) {
         const response = await ask('/v1/messages', {

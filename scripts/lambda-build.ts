@@ -11,7 +11,13 @@ export const LAMBDA_BUILD = {
   target: 'node24',
   // An ES module cannot require what Node brings, as a package's CommonJS form does.
   mainFields: ['module', 'main'],
-  alias: { '@upstash/core-analytics': fileURLToPath(new URL('no-analytics.mjs', import.meta.url)) },
+  alias: {
+    '@upstash/core-analytics': fileURLToPath(new URL('no-analytics.mjs', import.meta.url)),
+    // Its package.json names only its CommonJS form, of which nothing can be left out.
+    '@upstash/ratelimit': fileURLToPath(
+      new URL('../node_modules/@upstash/ratelimit/dist/index.mjs', import.meta.url),
+    ),
+  },
 } satisfies BuildOptions;
 
 const serverlessEsbuild = () => ({

@@ -146,7 +146,8 @@ describe('a large list', () => {
           const text = JSON.stringify([...values, 'é', PARAGRAPH.repeat(9)]);
           const at = Math.floor(place * text.length);
           for (const where of [0, 1, at, text.length - 1, text.length]) {
-            const broken = text.slice(0, where) + piece + text.slice(where + 1);
+            // A cut through an emoji leaves half of it, which UTF-8 cannot carry.
+            const broken = (text.slice(0, where) + piece + text.slice(where + 1)).toWellFormed();
             const expected = where === 0 && piece === '\ufeff' ? parsedBy(broken.slice(1)) : parsedBy(broken);
             expect(isSame(await reading(broken), expected)).toBe(true);
           }
@@ -154,7 +155,8 @@ describe('a large list', () => {
       ),
       { numRuns: 100 },
     );
-  });
+    // Eleven seconds where nothing else runs.
+  }, 120_000);
 
   test.each([
     '[]',

@@ -21,6 +21,9 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 export const MAX_CALENDAR = 1_000_000;
 const MAX_LINES = 20_000;
 
+/** The indentation of a template. No line can continue the first one, so it is that of the second. */
+const INDENTED = /^BEGIN:VCALENDAR\s*[\r\n]([ \t]+)(?=\S)/i;
+
 /** The name of a property, and what its value begins behind (RFC 5545 section 3.1). */
 const CONTENT_LINE = /^([A-Za-z0-9-]{1,100})[;:]/;
 const METHOD_LINE = /^METHOD(?:;[^:]*)?:\s*(.*?)\s*$/i;
@@ -40,7 +43,11 @@ export function resolveCalendar(
   if (CONTROL.test(source)) return { problem: 'Remove the control characters from the calendar.' };
   if (!source.isWellFormed())
     return { problem: 'Remove the lone surrogates: the text must be well-formed Unicode.' };
-  const unfolded = source.replace(/(?:\r\n|\r|\n)[ \t]/g, '').split(/[\r\n]+/, MAX_LINES + 1);
+  const [, indentation = ''] = INDENTED.exec(source) ?? [];
+  const unfolded = source
+    .replaceAll(`\n${indentation}`, '\n')
+    .replace(/(?:\r\n|\r|\n)[ \t]/g, '')
+    .split(/[\r\n]+/, MAX_LINES + 1);
   if (unfolded.length > MAX_LINES) return { problem: `Shorten the calendar to at most ${MAX_LINES} lines.` };
   const lines = unfolded.map((line) => line.trimEnd());
   const broken = lines.findIndex((line) => !CONTENT_LINE.test(line));
@@ -71,10 +78,9 @@ function isNested(lines: readonly string[]): boolean {
   const open: string[] = [];
   for (const [index, line] of lines.entries()) {
     const [, verb, name] = /^(BEGIN|END):\s*([A-Za-z0-9-]+)\s*$/i.exec(line) ?? [];
-    if (verb === undefined || name === undefined) continue;
-    if (verb.toUpperCase() === 'BEGIN') open.push(name.toUpperCase());
-    else if (open.pop() !== name.toUpperCase()) return false;
-    if (open.length === 0 && index < lines.length - 1) return false;
+    if (verb?.toUpperCase() === 'BEGIN') open.push((name as string).toUpperCase());
+    else if (verb && open.pop() !== name?.toUpperCase()) return false;
+    if (open.length === 0 && (verb === undefined || index < lines.length - 1)) return false;
   }
   return open.length === 0;
 }

@@ -30,6 +30,10 @@ describe('a calendar', () => {
       invitation.replace('METHOD', 'MET\r\n HOD').replace('SUMM', 'SU\n\tMM'),
     ],
     ['white space at the ends of lines', invitation.replaceAll('\r\n', ' \r\n')],
+    ['the indentation of a template', `\n    ${invitation.replaceAll('\r\n', '\n    ')}\n  `],
+    ['its first line alone not indented', invitation.replaceAll('\r\n', '\r\n\t\t')],
+    ['folds and an indentation', `\n  ${invitation.replace('Call', 'Ca\r\n ll').replaceAll('\r\n', '\n  ')}`],
+    ['a blank line with spaces', invitation.replace('\r\n', '\r\n \r\n').replace('Call', 'C\r\n all')],
   ])('with %s', (_, content) => {
     expect(parsed({ method: 'REQUEST', content })).toEqual({
       method: 'REQUEST',
@@ -125,6 +129,18 @@ describe('a calendar', () => {
       { method: 'REQUEST', content: `${invitation}\r\n${invitation}` },
       '/calendar/content',
       /one iCalendar object/,
+    ],
+    [
+      'lines that all continue the first',
+      { method: 'REQUEST', content: invitation.replaceAll('\r\n', '\r ') },
+      '/calendar/content',
+      /one iCalendar object/,
+    ],
+    [
+      'lines of which one continues the first',
+      { method: 'REQUEST', content: invitation.replace('\r\n', ' ') },
+      '/calendar/content',
+      /BEGIN:VCALENDAR/,
     ],
     [
       'a text with a real line break',

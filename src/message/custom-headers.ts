@@ -6,7 +6,7 @@
  */
 
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
-import { excerpt } from './characters.ts';
+import { excerpt, nameOfCharacter } from './characters.ts';
 import { hasEncodedWord } from './encoded-word.ts';
 import { type FieldErrors, MAX_KEY, token } from './field-errors.ts';
 import { foldingProblem, isAscii, MAX_FIELD, textProblem } from './header.ts';
@@ -122,10 +122,10 @@ function checkValue(name: string, value: string, field: Field | undefined): Chec
   if (problem !== null) return { problem };
   const checked = field?.check?.(unfolded) ?? { value: unfolded };
   const kept = 'value' in checked ? checked.value : unfolded;
-  if ((field?.check !== undefined || STRUCTURED.test(name)) && !isAscii(kept)) {
+  const foreign = /[\u0080-\u{10ffff}]/u.exec(kept)?.[0];
+  if ((field?.check !== undefined || STRUCTURED.test(name)) && foreign !== undefined) {
     return {
-      problem:
-        'Use ASCII in this header: its parts cannot be encoded. A name in it may be an RFC 2047 encoded-word.',
+      problem: `Use ASCII in this header, without ${nameOfCharacter(foreign)}: its parts cannot be encoded. A name in it may be an RFC 2047 encoded-word.`,
     };
   }
   if ('problem' in checked) return checked;
@@ -243,7 +243,10 @@ const asUri = (iri: string): string =>
 function urlOf(text: string): string | null {
   if (/^https?:\/\/[^ ]+$/i.test(text)) return URL.canParse(text) ? text : null;
   const address = /^mailto:([^ ?]+)(?:\?[^ ]*)?$/i.exec(text)?.[1];
-  if (address !== undefined) return /^[^@]+(?:@|%40)[^@]+$/i.test(address) ? text : null;
+  if (address !== undefined) {
+    // RFC 6068 section 2: one or several.
+    return address.split(',').every((one) => /^[^@]+(?:@|%40)[^@]+$/i.test(one)) ? text : null;
+  }
   if (/^(?:ftp|news|nntp|imap):[^ ]+$/i.test(text)) return text;
   const parsed = text.includes(' ') || text.includes(':') ? null : parseMailbox(text);
   return parsed !== null && 'mailbox' in parsed
@@ -251,8 +254,9 @@ function urlOf(text: string): string | null {
     : null;
 }
 
-/** List-Post may say that a list takes none (RFC 2369 section 3.4). */
-const postUrls = (value: string): Checked => (/^no$/i.test(value) ? { value: 'NO' } : urls(value));
+/** List-Post may say that a list takes none, and why (RFC 2369 section 3.4). */
+const postUrls = (value: string): Checked =>
+  /^no *(?:\([^()]*\))?$/i.test(value) ? { value: `NO${value.slice(2)}` } : urls(value);
 
 /** List-Id (RFC 2919 section 2): a name, or none, and an id in angle brackets. */
 function listId(value: string): Checked {
@@ -331,7 +335,7 @@ const FIELDS: ReadonlyMap<string, Field> = new Map<string, Field>([
     'auto-submitted',
     {
       check: like(
-        new RegExp(`^(?:no|auto-generated|auto-replied|auto-notified)${PARAMETERS}$`, 'i'),
+        new RegExp(`^(?:no|auto-generated|auto-replied|auto-notified)(?: *\\([^()]*\\))?${PARAMETERS}$`, 'i'),
         '"auto-generated", "auto-replied" or "no" (RFC 3834)',
       ),
     },

@@ -87,7 +87,8 @@ const COMMON = new RegExp(
 function splitMailbox(input: string): Split | Problem {
   const [, common, local = '', domain = '', close] = COMMON.exec(input) ?? [];
   if (local !== '' && (common === undefined) === (close === '')) return { name: common ?? '', local, domain };
-  const text = trimInvisibleEnd(trimInvisibleStart(input));
+  // A tab is white space as a space is (RFC 5322 section 3.2.2).
+  const text = trimInvisibleEnd(trimInvisibleStart(input)).replaceAll('\t', ' ');
   const problem = textProblem(text);
   if (problem !== null) return { problem };
   const tokens = tokenize(text);
@@ -199,7 +200,7 @@ const isDotted = (tokens: readonly Token[]): boolean =>
   );
 
 /** Brackets and signs that a keyboard or a word processor writes for those of an address. */
-const LIKE_SYNTAX = /[＜＞＠﹤﹥﹫〈〉《》‹›«»⟨⟩“”„＂]/u;
+const LIKE_SYNTAX = /[＜＞＠﹤﹥﹫〈〉《》‹›«»⟨⟩“”„＂，；、]/u;
 
 /** The most helpful words for what is no mailbox. */
 function notAMailbox(words: readonly Token[], text: string): string {

@@ -33,6 +33,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   'image/ico': 'image/vnd.microsoft.icon',
   'image/icon': 'image/vnd.microsoft.icon',
   'image/x-icon': 'image/vnd.microsoft.icon',
+  // What storage hands out, and what a file picker was told to take: the bytes say more.
+  'binary/octet-stream': 'application/octet-stream',
+  'image/*': 'application/octet-stream',
   'application/x-pdf': 'application/pdf',
   'application/acrobat': 'application/pdf',
   'application/x-zip': 'application/zip',

@@ -177,6 +177,8 @@ describe('a picture in a data URI', () => {
     ],
     [`<img src="data:;base64,${png}">`, '<img src="cid:#1">'],
     [`<img src="data:application/octet-stream;base64,${png}">`, '<img src="cid:#1">'],
+    [`<img src="data:binary/octet-stream;base64,${png}">`, '<img src="cid:#1">'],
+    [`<img src="data:image/*;base64,${png}">`, '<img src="cid:#1">'],
     // As template engines write it.
     [`<img src="${uri.replaceAll('+', '&#43;')}">`, '<img src="cid:#1">'],
     [

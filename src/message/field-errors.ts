@@ -20,7 +20,8 @@ export class FieldErrors {
     if (this.#seen.has(key)) return;
     if (this.list.length < MAX_ERRORS) {
       this.#seen.add(key);
-      this.list.push({ pointer, message });
+      // Strict parsers of JSON refuse an answer with a lone surrogate.
+      this.list.push({ pointer: pointer.toWellFormed(), message: message.toWellFormed() });
     }
     // Also of what is not listed any more, since the checks to come pass over what is faulty.
     for (let at = pointer; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) this.#faulty.add(at);

@@ -14,6 +14,7 @@ import { CALENDAR_METHODS, resolveCalendar } from './calendar.ts';
 import { excerpt } from './characters.ts';
 import { type HeadersInput, resolveHeaders } from './custom-headers.ts';
 import { dataUriType, readDataUri } from './data-uri.ts';
+import { decodeEncodedWords } from './encoded-word.ts';
 import { addIssue, FieldErrors, NOT_A_LIST } from './field-errors.ts';
 import { encodedTextProblem } from './header.ts';
 import { MOST_PLACES, type ScannedHtml, scanHtml } from './html-pictures.ts';
@@ -158,9 +159,10 @@ const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isAr
 /** Text for a header, without white space around it, which no header keeps. */
 function resolveHeaderText(value: string | null | undefined, pointer: string, errors: FieldErrors): string {
   if (typeof value !== 'string' || errors.at(pointer)) return '';
-  const problem = value.trim() === '' ? 'This field must not be blank.' : encodedTextProblem(value);
+  const text = value.trim();
+  const problem = text === '' ? 'This field must not be blank.' : encodedTextProblem(text);
   if (problem !== null) errors.add(pointer, problem);
-  return value.trim();
+  return text;
 }
 
 function resolveBody(value: string | null | undefined, pointer: string, errors: FieldErrors): string | null {
@@ -216,12 +218,12 @@ function resolveMessageId(value: string | null | undefined, errors: FieldErrors)
 }
 
 function resolveInvitation(calendar: MessageInput['calendar'], errors: FieldErrors): Calendar | null {
-  if (!isObject(calendar) || errors.at('/calendar')) return null;
-  const method = calendar.method.trim().toUpperCase();
-  if (!(CALENDAR_METHODS as readonly string[]).includes(method)) {
+  if (!isObject(calendar)) return null;
+  const method = errors.at('/calendar/method') ? null : calendar.method.trim().toUpperCase();
+  if (method !== null && !(CALENDAR_METHODS as readonly string[]).includes(method)) {
     errors.add('/calendar/method', `Use one of ${CALENDAR_METHODS.join(', ')}.`);
-    return null;
   }
+  if (method === null || errors.at('/calendar')) return null;
   const resolved = resolveCalendar(method, calendar.content);
   if ('content' in resolved) return { method, content: resolved.content };
   errors.add('/calendar/content', resolved.problem);
@@ -352,7 +354,7 @@ function withoutName(type: MediaType, filename: string, pointer: string, errors:
     .slice('name='.length)
     .replace(/^"(.*)"$/s, '$1')
     .replace(/\\(.)/g, '$1');
-  if (value !== filename)
+  if (decodeEncodedWords(value) !== filename)
     errors.add(pointer, 'Remove the parameter "name": the name of the file is in "filename".');
   return { ...type, parameters: type.parameters.filter((parameter) => parameter !== name) };
 }

@@ -176,6 +176,12 @@ describe('a calendar', () => {
     expect(errorsOf(calendar)).toEqual([[pointer, expect.stringMatching(problem)]]);
   });
 
+  test('is told all that is wrong with it', () => {
+    const errors = errorsOf({ method: 'INVITE', content: { toString: 1 } });
+    expect(errors.map(([pointer]) => pointer)).toEqual(['/calendar/content', '/calendar/method']);
+    expect(errorsOf({ method: { toString: 1 }, content: '' })).toHaveLength(1);
+  });
+
   test('needs a body beside it', () => {
     const { text: _, ...rest } = base;
     const result = parseMessage({ ...rest, calendar: { method: 'REQUEST', content: invitation } });

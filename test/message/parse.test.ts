@@ -116,6 +116,7 @@ describe('a message', () => {
     ['3 addresses in replyTo', { replyTo: many(3, (i) => `b${i}@ifaxin.com`) }],
     ['100 attachments', { attachments: many(100, () => file) }],
     ['50 headers', { headers: Object.fromEntries(many(50, (i) => [`X-${i}`, 'x'])) }],
+    ['a subject with the line break of its template', { subject: 'Hello\r\n' }],
     ['a long subject', { subject: 'word '.repeat(1000) }],
     ['a long subject without a space in Chinese', { subject: '张'.repeat(5000) }],
     [
@@ -221,6 +222,8 @@ describe('content as the tools of the world write it', () => {
     expect(parsed(typed('application/pdf; name="a.pdf"; x=y')).attachments).toMatchObject([
       { contentType: 'application/pdf; x=y' },
     ]);
+    const encoded = 'application/pdf; name="=?utf-8?q?a?= =?utf-8?q?=2Epdf?="';
+    expect(parsed(typed(encoded)).attachments).toMatchObject([{ contentType: 'application/pdf' }]);
     expect(errorsOf(typed('application/pdf; name="b.pdf"'))).toEqual([
       ['/attachments/0/contentType', expect.stringMatching(/"filename"/)],
     ]);
@@ -825,6 +828,21 @@ describe('refused', () => {
       expect(errorsOf({ ...base, html })).toEqual([['/html', expect.stringMatching(/at most 100/)]]);
     }
   });
+});
+
+test('every error is text that a strict parser of JSON reads', () => {
+  const errors = errorsOf({
+    ...base,
+    headers: { 'X-\ud800': 'a' },
+    '\udc00': 1,
+    attachments: [{ ...file, content: '\ud800' }],
+  });
+  expect(errors.map(([pointer]) => pointer)).toEqual([
+    '/\ufffd',
+    '/attachments/0/content',
+    '/headers/X-\ufffd',
+  ]);
+  expect(errors.flat().every((text) => text.isWellFormed())).toBe(true);
 });
 
 describe('what is wrong is bounded before it is looked at', () => {

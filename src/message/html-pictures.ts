@@ -87,6 +87,8 @@ const LONGEST_REFERENCE = 1000;
 const URL_ATTRIBUTE = /^(?:[\w-]+:)?(?:src|href|data|poster|lowsrc|dynsrc|longdesc|icon)$/;
 /** Elements whose `src` mail clients follow to a part; `<image>` is another way to write `<img>`. */
 const PICTURE_ELEMENT = /^(?:img|image|input|v:.*)$/;
+/** As template engines write quotes that are none of HTML's or CSS's: `url(&quot;data:…&quot;)` in a style sheet. */
+const QUOTED_ONCE_MORE = /^(?:[^\w&]|&#?\w{1,9};){1,20}data:image\//i;
 const DATA_PICTURE = /data:image\/[\w.+-]+[;,]/i;
 
 /** The Content-ID that a URL refers to, decoded; null where it is no `cid:` URL. */
@@ -217,7 +219,10 @@ class Scan {
       return;
     }
     const type = dataUriType(url);
-    if (type === null) return;
+    if (type === null) {
+      if (QUOTED_ONCE_MORE.test(url)) this.#leave(this.#nameOf(url, start), 'a URL with quotes of its own');
+      return;
+    }
     if (elsewhere === null) {
       this.#embed(url, type, start, end);
       return;

@@ -1,6 +1,7 @@
 /** MAIL and RCPT: what of them upstream can be told (RFC 5321 section 4.1.1). */
 
 import type { SMTPServerAddress } from 'smtp-server';
+import { parseMailbox } from '../message/mailbox.ts';
 import { type Path, parsePath } from '../message/path.ts';
 import { MAX_RECIPIENTS } from '../sendcloud.ts';
 import type { Reply } from './reply.ts';
@@ -17,19 +18,27 @@ export function readSender(sender: SMTPServerAddress): Path | Reply {
     return { code: 553, text: '5.1.7 A sender address is required: upstream takes no bounces' };
   }
   const path = parsePath(sender.address);
-  if (path === null) {
-    return { code: 553, text: '5.1.7 Not an ASCII sender address with a domain; no SMTPUTF8 here' };
-  }
+  if (path === null) return notTaken('5.1.7', sender);
   return parameterProblem(sender, MAIL_PARAMETERS) ?? path;
 }
 
 /** RCPT's path, or why it is refused. */
 export function readRecipient(recipient: SMTPServerAddress): Path | Reply {
   const path = parsePath(recipient.address);
-  if (path === null) {
-    return { code: 553, text: '5.1.3 Not an ASCII recipient address with a domain; no SMTPUTF8 here' };
-  }
+  if (path === null) return notTaken('5.1.3', recipient);
   return parameterProblem(recipient, []) ?? path;
+}
+
+/** As the HTTP door says it, in ASCII; that door passes over more around an address. */
+function notTaken(enhanced: string, { address }: SMTPServerAddress): Reply {
+  const parsed = parseMailbox(address);
+  const problem =
+    'problem' in parsed ? parsed.problem : 'Use an ASCII address alone, without white space around it';
+  return {
+    code: 553,
+    text: `${enhanced} ${problem.replace(/[^\x20-\x7e]/g, '?').replace(/\.$/, '')}`,
+    logged: `${enhanced} Not an ASCII address with a domain`,
+  };
 }
 
 /** RFC 5321 section 4.1.1.11: a parameter that was not announced is not ignored. */

@@ -6,6 +6,8 @@ import { type Accepted, FAILURES, type Failure, kindOf, type Outcome } from '../
 export interface Reply {
   readonly code: number;
   readonly text: string;
+  /** What the log has in place of a text with an address. */
+  readonly logged?: string;
 }
 
 export const isReply = (result: object): result is Reply => 'code' in result && 'text' in result;

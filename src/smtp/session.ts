@@ -119,7 +119,7 @@ export class Session implements Seat {
       refused: [],
     };
     if (isReply(path)) {
-      this.#report(transaction, failure('invalid-message', path.text));
+      this.#report(transaction, failure('invalid-message', path.logged ?? path.text));
       return path;
     }
     const { caller, label } = this.#loggedIn;
@@ -140,7 +140,7 @@ export class Session implements Seat {
     const isNew = spelling !== null && !recipients.has(spelling);
     const refusal = isReply(path) ? path : isNew && recipients.size >= MOST_RECIPIENTS && TOO_MANY_RECIPIENTS;
     if (refusal) {
-      refused.push(refusal.text);
+      refused.push(refusal.logged ?? refusal.text);
       return refusal;
     }
     if (isNew && !isReply(path)) recipients.set(spelling, path.address);

@@ -241,7 +241,10 @@ describe.concurrent('the envelope', { timeout: 60_000 }, () => {
     ['MAIL FROM:<"a b"@ifaxin.com>', '250 '],
     ['MAIL FROM:<a b@ifaxin.com>', '501 '],
     ['MAIL FROM:support@ifaxin.com', '501 '],
-    ['MAIL FROM:<süpport@ifaxin.com>', '553 5.1.7 '],
+    [
+      'MAIL FROM:<süpport@ifaxin.com>',
+      '553 5.1.7 Use an address with an ASCII local part, without "?" (U+00FC)',
+    ],
     ['MAIL FROM:<support@ifaxin.com> SMTPUTF8', '555 5.5.4 '],
     ['MAIL FROM:<support@ifaxin.com> RET=FULL', '555 5.5.4 '],
     ['MAIL FROM:<support@ifaxin.com> SIZE=16000001', '552 '],
@@ -260,7 +263,13 @@ describe.concurrent('the envelope', { timeout: 60_000 }, () => {
 
   for (const [line, reply] of [
     ['RCPT TO:<>', '501 '],
-    ['RCPT TO:<ken..sato.@docomo.ne.jp>', '553 5.1.3 '],
+    [
+      'RCPT TO:<ken..sato.@docomo.ne.jp>',
+      '553 5.1.3 Put the local part in double quotes: "ken..sato."@docomo.ne.jp',
+    ],
+    ['RCPT TO:<be\u200bn@ifaxin.com>', '553 5.1.3 Correct the local part of the address: it has U+200B ZERO'],
+    ['RCPT TO:<ben@ifaxin．com>', '553 5.1.3 Correct the domain name: it has full-width "?" (U+FF0E)'],
+    ['RCPT TO:<\u200bben@ifaxin.com>', '553 5.1.3 Use an ASCII address alone'],
     ['RCPT TO:<"<ben>"@ifaxin.com>', '553 5.1.3 '],
     ['RCPT TO:<@relay.example:ben@ifaxin.com>', '250 '],
     ['RCPT TO:<postmaster>', '553 5.1.3 '],

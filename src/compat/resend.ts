@@ -246,7 +246,7 @@ function attachmentsFrom(attachments: unknown): unknown {
         const advice = field === 'path' ? 'Put the file itself into `content`, in base64.' : 'Remove it.';
         return unsupported(`attachments[${index}].${excerpt(field)}`, advice);
       }
-      own[name] = value;
+      own[name] = name === 'content' ? contentOf(value) : value;
     }
     const missing = ['filename', 'content'].find((field) => own[field] === undefined);
     if (missing !== undefined) {
@@ -256,6 +256,12 @@ function attachmentsFrom(attachments: unknown): unknown {
   }
   return all;
 }
+
+/** Resend's older SDKs write a Buffer as JSON does. */
+const contentOf = (value: unknown): unknown =>
+  isObject(value) && Array.isArray(value.data) && value.data.every((byte) => (byte & 255) === byte)
+    ? Buffer.from(value.data).toString('base64')
+    : value;
 
 /** As Resend does it where none is given: by what the file is called, and for a picture by its bytes. */
 function contentTypeOf({ filename, content }: Json): string {

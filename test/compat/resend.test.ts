@@ -96,6 +96,22 @@ describe('emails.send', () => {
     ]);
   });
 
+  test('a file may be a Buffer in JSON, as older SDKs write it', async () => {
+    const { postern } = await open(NO_OUTBOX);
+    const bytes = Buffer.from([0, 13, 10, 128, 255]);
+    const response = await postern.request('/resend/emails', {
+      body: { ...EMAIL, attachments: [{ filename: 'data.bin', content: bytes }] },
+    });
+    expect(response.status).toBe(200);
+    const [email] = await taken(postern, 1);
+    expect(Buffer.from(email?.attachments[0]?.content as ArrayBuffer)).toEqual(bytes);
+    const noBytes = { type: 'Buffer', data: [256] };
+    const refused = await postern.request('/resend/emails', {
+      body: { ...EMAIL, attachments: [{ filename: 'data.bin', content: noBytes }] },
+    });
+    expect(refused.status).toBe(422);
+  });
+
   test('without an outbox it is sent before it is answered, and a failure is one', async () => {
     const { postern, resend } = await open(NO_OUTBOX);
     const { data } = await resend.emails.send(EMAIL);

@@ -15,11 +15,15 @@ export async function readMessage(c: Context): Promise<MessageSource | Failure> 
     return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
   }
   const { searchParams } = new URL(c.req.url);
-  const unknown = [...searchParams.keys()].find((name) => !['from', 'to', 'label'].includes(name));
-  if (unknown !== undefined) {
+  const names = [...searchParams.keys()];
+  const surplus = names.find(
+    (name, index) =>
+      !['from', 'to', 'label'].includes(name) || (name !== 'to' && names.indexOf(name) < index),
+  );
+  if (surplus !== undefined) {
     return failure(
       'invalid-request',
-      `Remove the parameter "${unknown.slice(0, 50)}": there are from, to and label.`,
+      `Remove the parameter "${surplus.slice(0, 50)}": there are to, and once each from and label.`,
     );
   }
   return {

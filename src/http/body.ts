@@ -138,7 +138,7 @@ const ENCODINGS = ['gzip', 'deflate'] as const;
 
 /** `x-gzip` is an old name of gzip (RFC 9110 section 8.4.1.3). */
 const encodingOf = (c: Context): string =>
-  (c.req.header('Content-Encoding') ?? 'identity')
+  (c.req.header('Content-Encoding') || 'identity')
     .trim()
     .toLowerCase()
     .replace(/^x-gzip$/, 'gzip');

@@ -24,6 +24,7 @@ describe.concurrent('an encoded body', () => {
     ['x-gzip', gzipSync(json)],
     ['deflate', deflateSync(json)],
     ['identity', json],
+    ['', json],
   ])('in %s is read', async (encoding, body) => {
     await using postern = await startPostern();
     expect((await post(postern, body, { 'Content-Encoding': encoding })).status).toBe(200);

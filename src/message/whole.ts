@@ -73,6 +73,8 @@ export async function parseWhole(input: WholeInput, account: Account): Promise<W
     errors.add('', 'Shorten the header section: it has more than any mail has.');
     return invalid(errors);
   }
+  // It would hide the first field, which may be Bcc.
+  if (headerBytes[0] === 0xef) errors.add('', 'Remove the byte order mark.');
   const section = parseHeaderSection(headerBytes);
   if (!section.fields.some(({ name }) => name !== ''))
     errors.add('', 'Give a message with a header section (RFC 5322).');

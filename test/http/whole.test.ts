@@ -78,6 +78,7 @@ describe.concurrent('a whole message', () => {
     ['a wrong address in the query', MESSAGE, '?to=ben', '/to'],
     ['a wrong label', MESSAGE, '?label=0', '/label'],
     ['a NUL', MESSAGE.replace('stay', '\0'), '', ''],
+    ['a byte order mark', `\ufeffBcc: amy@ifaxin.com\r\n${MESSAGE}`, '', ''],
     ['a header section of a megabyte', `X-A: b\r\n`.repeat(125_000) + MESSAGE, '', ''],
     ['no header section', '\r\nHello\r\n', '?from=a%40ifaxin.com&to=b%40ifaxin.com', ''],
   ])('with %s is refused by name', async (_, message, query, pointer) => {

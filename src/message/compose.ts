@@ -32,9 +32,9 @@ export async function compose(
   write(rootOf(message, await textsOf(message, pace)), pieces, boundaries());
   let size = 0;
   for (const piece of pieces) size += typeof piece === 'string' ? piece.length : piece.size;
-  const last = pieces.at(-1);
-  const isEnded = typeof last === 'string' && last.endsWith('\r\n');
-  if (!isEnded) {
+  const last = pieces.at(-1) as Piece;
+  // A boundary is. A text of its own would get an empty line if it were ended twice.
+  if (typeof last !== 'string' && !last.isEnded) {
     pieces.push('\r\n');
     size += 2;
   }

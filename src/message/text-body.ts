@@ -20,10 +20,11 @@ export async function textBody(text: string, pace: Pace): Promise<Body> {
   for (; slices.next(); await pace.giveWay()) quotedSize += quoter.quote(slices, scratch, 0);
   const { isPlain, size } = quoter;
   const encodedSize = wrappedSize(Math.ceil(size / 3) * 4);
-  if (isPlain) return { encoding: '7bit', size, write: plainly(slices) };
+  const isEnded = /[\r\n]/.test(text.slice(-1));
+  if (isPlain) return { encoding: '7bit', size, isEnded, write: plainly(slices) };
   return quotedSize <= encodedSize
-    ? { encoding: 'quoted-printable', size: quotedSize, write: quoted(slices) }
-    : { encoding: 'base64', size: encodedSize, write: inBase64(slices, size) };
+    ? { encoding: 'quoted-printable', size: quotedSize, isEnded, write: quoted(slices) }
+    : { encoding: 'base64', size: encodedSize, isEnded: false, write: inBase64(slices, size) };
 }
 
 /** Characters of a text that are worked on in one go. */

@@ -6,6 +6,8 @@ export interface Body {
   readonly encoding: '7bit' | 'quoted-printable' | 'base64';
   /** Bytes as transferred. */
   readonly size: number;
+  /** Whether the last line has its line end. */
+  readonly isEnded: boolean;
   /** Writes them at an offset; returns the offset behind them. */
   write(out: Buffer, at: number, pace: Pace): Promise<number>;
 }
@@ -24,6 +26,7 @@ export function base64Body(base64: string): Body {
   return {
     encoding: 'base64',
     size: wrappedSize(base64.length),
+    isEnded: false,
     async write(out, at, pace) {
       for (let from = 0; from < base64.length; from += SLICE) {
         if (from > 0) at = writeLineEnd(out, at);

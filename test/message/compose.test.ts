@@ -226,6 +226,14 @@ describe('a text', () => {
     expect(composed).not.toMatch(/^From /m);
   });
 
+  test.each(['Hello\n', 'Hello\r\n\r\n', 'Grüße, und wie immer bis bald!\n', '你好\n'])(
+    'that ends its last line is not ended twice: %j',
+    async (text) => {
+      const received = (await PostalMime.parse(await textOf({ text }))).text;
+      expect(received?.replaceAll('\r', '')).toBe(text.replaceAll('\r', ''));
+    },
+  );
+
   test('is measured before it is made', async () => {
     const { size, bytes } = await compose({ ...EMPTY, text: '\n'.repeat(5_000_000) }, ids, 1_000_000);
     expect(size).toBeGreaterThan(10_000_000);

@@ -8,8 +8,9 @@
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import { excerpt, nameOfCharacter } from './characters.ts';
 import { hasEncodedWord } from './encoded-word.ts';
+import { mailboxTokens } from './field.ts';
 import { type FieldErrors, MAX_KEY, token } from './field-errors.ts';
-import { foldingProblem, isAscii, MAX_FIELD, textProblem } from './header.ts';
+import { foldingProblem, isAscii, MAX_FIELD, quoted, textProblem } from './header.ts';
 import { parseMailbox } from './mailbox.ts';
 
 export const MAX_HEADERS = 50;
@@ -274,9 +275,6 @@ const ATEXT = "\\w!#$%&'*+\\-/=?^`{|}~";
 const DOT_ATOMS = new RegExp(`^[${ATEXT}]+(?:\\.[${ATEXT}]+)+$`);
 /** Words (RFC 5322 section 3.2.5). */
 const PHRASE = new RegExp(`^(?:[${ATEXT} ]|"(?:[^"\\\\]|\\\\.)*")+$`);
-const ATOMS = new RegExp(`^[${ATEXT} ]*$`);
-
-const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
 /** A list of mailboxes (RFC 5322 section 3.4). */
 function mailboxes(value: string): Checked {
@@ -285,10 +283,8 @@ function mailboxes(value: string): Checked {
     if (text.trim() === '') continue;
     const parsed = parseMailbox(text.trim());
     if ('problem' in parsed) return parsed;
-    const { name, address } = parsed.mailbox;
     // An encoded-word has to stay one.
-    if (!isAscii(name)) found.push(text.trim());
-    else found.push(name === '' ? address : `${ATOMS.test(name) ? name : quoted(name)} <${address}>`);
+    found.push(isAscii(parsed.mailbox.name) ? mailboxTokens(parsed.mailbox, 0).join(' ') : text.trim());
   }
   return { value: found.join(', ') };
 }

@@ -4,11 +4,10 @@
  */
 
 import { encodedWords, extendedParameter } from './encoded-words.ts';
+import { isAscii, quoted } from './header.ts';
 import type { Mailbox } from './mailbox.ts';
 
 const MAX_LINE = 76;
-
-const ASCII = /^[\x20-\x7e]*$/;
 
 /** A field of tokens that are parted by one space each, or by a fold. */
 function fieldOf(name: string, tokens: readonly string[]): string {
@@ -28,7 +27,7 @@ function fieldOf(name: string, tokens: readonly string[]): string {
 
 /** Prose: as it is where it is ASCII, folded at its spaces, else in encoded-words. */
 export const textField = (name: string, value: string): string =>
-  fieldOf(name, ASCII.test(value) ? value.split(' ') : encodedWords(value, name.length + 2));
+  fieldOf(name, isAscii(value) ? value.split(' ') : encodedWords(value, name.length + 2));
 
 /** Mailboxes, each followed by a comma but the last. */
 export function mailboxField(name: string, mailboxes: readonly Mailbox[]): string {
@@ -44,13 +43,12 @@ export function mailboxField(name: string, mailboxes: readonly Mailbox[]): strin
 /** Words of atoms (RFC 5322 section 3.2.3), which need no quotes. */
 const PHRASE = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 
-function mailboxTokens({ name, address }: Mailbox, used: number): string[] {
+/** @param used - characters that stand on the line before it */
+export function mailboxTokens({ name, address }: Mailbox, used: number): string[] {
   if (name === '') return [address];
-  if (!ASCII.test(name)) return [...encodedWords(name, used), `<${address}>`];
+  if (!isAscii(name)) return [...encodedWords(name, used), `<${address}>`];
   return PHRASE.test(name) ? [...name.split(' '), `<${address}>`] : [quoted(name), `<${address}>`];
 }
-
-const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
 /**
  * `Content-Type` of a file. Its name stands here as well as in the disposition, where RFC 2047 section 5 would not
@@ -58,7 +56,7 @@ const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
  */
 export function contentTypeField(type: string, filename: string): string {
   if (/;\s*name\s*\*?=/i.test(type)) return fieldOf('Content-Type', [type]);
-  const name = ASCII.test(filename) ? quoted(filename) : `"${encodedWords(filename, 7).join('\r\n ')}"`;
+  const name = isAscii(filename) ? quoted(filename) : `"${encodedWords(filename, 7).join('\r\n ')}"`;
   return parameterField('Content-Type', type, [`name=${name}`]);
 }
 
@@ -67,7 +65,7 @@ export const dispositionField = (disposition: string, filename: string): string 
   parameterField(
     'Content-Disposition',
     disposition,
-    ASCII.test(filename) ? [`filename=${quoted(filename)}`] : extendedParameter('filename', filename),
+    isAscii(filename) ? [`filename=${quoted(filename)}`] : extendedParameter('filename', filename),
   );
 
 /** A value and its parameters, each of which is a token. */

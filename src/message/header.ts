@@ -8,6 +8,9 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 /** Printable ASCII, which goes out as it is. */
 export const isAscii = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
 
+/** As a quoted string (RFC 5322 section 3.2.4). */
+export const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
 /** Of one header field in all its lines, in characters. A line has its own limit, and is folded to keep it. */
 export const MAX_FIELD = 65_536;
 

@@ -9,7 +9,7 @@ import {
 } from './characters.ts';
 import { asciiDomain, domainProblem } from './domain.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
-import { encodedTextProblem, textProblem } from './header.ts';
+import { encodedTextProblem, quoted, textProblem } from './header.ts';
 
 /** `address` is ready for SMTP: ASCII, its domain in punycode and lower case. `name` may be empty. */
 export interface Mailbox {
@@ -321,7 +321,7 @@ function localPart(local: string): string | Problem {
   }
   if (local === '') return { problem: NOT_A_MAILBOX };
   if (/[<>]/.test(local)) return { problem: 'Use an address without angle brackets in its local part.' };
-  const text = DOT_ATOM.test(local) ? local : `"${local.replace(/["\\]/g, '\\$&')}"`;
+  const text = DOT_ATOM.test(local) ? local : quoted(local);
   return text.length > MAX_LOCAL
     ? { problem: `Shorten the local part to at most ${MAX_LOCAL} octets.` }
     : text;

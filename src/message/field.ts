@@ -55,7 +55,6 @@ export function mailboxTokens({ name, address }: Mailbox, used: number): string[
  * have an encoded-word: QQ's webmail reads no other.
  */
 export function contentTypeField(type: string, filename: string): string {
-  if (/;\s*name\s*\*?=/i.test(type)) return fieldOf('Content-Type', [type]);
   const name = isAscii(filename) ? quoted(filename) : `"${encodedWords(filename, 7).join('\r\n ')}"`;
   return parameterField('Content-Type', type, [`name=${name}`]);
 }

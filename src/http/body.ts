@@ -125,9 +125,11 @@ async function bodyOf(c: Context, options: BodyOptions, room: Room): Promise<Uin
   }
   const sent = await sentBody(c, options, room);
   if (isFailure(sent) || !isDecodable(encoding)) return sent;
+  // Some clients leave the zlib wrapper away, whose first byte says so (RFC 9110 section 8.4.1.2, RFC 1950 section 2.2).
+  const isRaw = encoding === 'deflate' && ((sent[0] ?? 0) & 15) !== 8;
   const decoded = new Blob([sent as Uint8Array<ArrayBuffer>])
     .stream()
-    .pipeThrough(new DecompressionStream(encoding));
+    .pipeThrough(new DecompressionStream(isRaw ? 'deflate-raw' : encoding));
   const reader = decoded.getReader() as BodyReader;
   const body = await collect(reader, null, options.maxMessageBytes, room);
   return body === BROKEN_OFF ? failure('invalid-request', `The body is not ${encoding}.`) : body;

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { MESSAGE, type Running, startPostern, TOKEN } from '../support/postern.ts';
 
@@ -23,6 +23,7 @@ describe.concurrent('an encoded body', () => {
     ['GZIP', gzipSync(json)],
     ['x-gzip', gzipSync(json)],
     ['deflate', deflateSync(json)],
+    ['deflate', deflateRawSync(json)],
     ['identity', json],
     ['', json],
   ])('in %s is read', async (encoding, body) => {

@@ -240,13 +240,16 @@ function urls(value: string): Checked {
 const asUri = (iri: string): string =>
   isAscii(iri) || iri.includes(' ') || !URL.canParse(iri) ? iri : new URL(iri).href;
 
+/** With one "@", which may be encoded. Linear: an encoded one is looked for where there is no other. */
+const ADDRESS = /^[^@]+@[^@]+$|^(?=[^@]*$).+%40./i;
+
 /** A URL that a mail client can open; an address alone is a mailto: URL. */
 function urlOf(text: string): string | null {
   if (/^https?:\/\/[^ ]+$/i.test(text)) return URL.canParse(text) ? text : null;
   const address = /^mailto:([^ ?]+)(?:\?[^ ]*)?$/i.exec(text)?.[1];
   if (address !== undefined) {
     // RFC 6068 section 2: one or several.
-    return address.split(',').every((one) => /^[^@]+(?:@|%40)[^@]+$/i.test(one)) ? text : null;
+    return address.split(',').every((one) => ADDRESS.test(one)) ? text : null;
   }
   if (/^(?:ftp|news|nntp|imap):[^ ]+$/i.test(text)) return text;
   const parsed = text.includes(' ') || text.includes(':') ? null : parseMailbox(text);

@@ -73,8 +73,7 @@ export async function parseWhole(input: WholeInput, account: Account): Promise<W
     errors.add('', 'Shorten the header section: it has more than any mail has.');
     return invalid(errors);
   }
-  // It would hide the first field, which may be Bcc.
-  if (headerBytes[0] === 0xef) errors.add('', 'Remove the byte order mark.');
+  if (hasByteOrderMark(headerBytes)) errors.add('', 'Remove the byte order mark.');
   const section = parseHeaderSection(headerBytes);
   if (!section.fields.some(({ name }) => name !== ''))
     errors.add('', 'Give a message with a header section (RFC 5322).');
@@ -180,6 +179,12 @@ async function look(bytes: Uint8Array, pace: Pace): Promise<Looked> {
   }
   return { hasNul, hasLoneEnd, eightBit: bits >= 0x80, longest };
 }
+
+/** Of UTF-8, in front of a line. It hides a field from us, which may be Bcc, and from few others. */
+const hasByteOrderMark = (header: Uint8Array): boolean => {
+  const bytes = Buffer.from(header.buffer, header.byteOffset, header.length);
+  return /^\xef\xbb\xbf/m.test(bytes.toString('latin1'));
+};
 
 /** The header section with the empty line behind it; null where it is too long. */
 function headerOf(bytes: Uint8Array): Uint8Array | null {

@@ -79,6 +79,8 @@ describe.concurrent('a whole message', () => {
     ['a wrong label', MESSAGE, '?label=0', '/label'],
     ['a NUL', MESSAGE.replace('stay', '\0'), '', ''],
     ['a byte order mark', `\ufeffBcc: amy@ifaxin.com\r\n${MESSAGE}`, '', ''],
+    ['one behind an empty line', `\r\n\ufeffBcc: amy@ifaxin.com\r\n${MESSAGE}`, '', ''],
+    ['one amid the header section', MESSAGE.replace('Bcc', '\ufeffBcc'), '', ''],
     ['a header section of a megabyte', `X-A: b\r\n`.repeat(125_000) + MESSAGE, '', ''],
     ['no header section', '\r\nHello\r\n', '?from=a%40ifaxin.com&to=b%40ifaxin.com', ''],
   ])('with %s is refused by name', async (_, message, query, pointer) => {

@@ -331,7 +331,9 @@ describe('a picture in a data URI', () => {
       {
         pointer: '/html',
         message: expect.stringMatching(
-          /^Data URI 1, at character \d+ \(".{0,9}data:image\/.*goes out as it is/,
+          where === 'quotes of its own'
+            ? /^Data URI 1, at character \d+ \(".{1,9}data:image\/.*goes out as it is/
+            : /^Data URI 1, at character \d+ \("data:image\/.*goes out as it is/,
         ),
       },
     ]);

@@ -75,14 +75,14 @@ export function createApp(options: AppOptions): Hono<Env> {
     const loginRefused =
       failed && ['unauthorized', 'bad-signature', 'too-many-failed-logins'].includes(failed.code);
     const write = status < 400 || loginRefused || c.get('reported') ? log.debug : log.info;
-    write('request', {
+    write('request', () => ({
       requestId: c.get('requestId'),
       method: c.req.method,
       path: withoutSecret(c.req.path),
       status,
       clientAddress: options.clientAddress(c),
       ...(failed && { code: failed.code, detail: failed.detail }),
-    });
+    }));
   });
 
   app.use(discardUnread(options));
@@ -102,7 +102,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     }
     return c.body(described.json, 200, { 'Content-Type': 'application/json' });
   });
-  app.route('/docs/errors', errorPages());
+  app.route('/docs', errorPages());
   app.route('/', docsRoutes(options));
 
   // Before our own doors: a hook stands below /v1 and has no caller of ours.

@@ -7,16 +7,19 @@ import { againOf, FAILURE_TEXTS } from './failure-texts.ts';
 import { exampleOf } from './openapi.ts';
 import { respondProblem } from './problem.ts';
 
-/** To be mounted at `/docs/errors`. Links are relative, so that they hold below any path. */
+/**
+ * To be mounted at `/docs`. Links are relative, so that they hold below any path. The style is no neighbour of the codes:
+ * hono's fast router takes no path beside a parameter, and one such path would make every request take the slow one.
+ */
 export function errorPages(): Hono<Env> {
   return new Hono<Env>()
-    .get('/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8', ...KEPT }))
-    .get('/', (c) => respondPage(c, 'Errors', 'errors/', errorList()))
-    .get('/:code', (c) => {
+    .get('/errors.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8', ...KEPT }))
+    .get('/errors', (c) => respondPage(c, 'Errors', '', errorList()))
+    .get('/errors/:code', (c) => {
       const code = c.req.param('code');
       if (!isFailureCode(code))
         return respondProblem(c, failure('not-found', `No failure has the code ${code}.`));
-      return respondPage(c, kindOf(code).title, '', errorText(code));
+      return respondPage(c, kindOf(code).title, '../', errorText(code));
     });
 }
 
@@ -38,8 +41,8 @@ function errorText(code: FailureCode): string {
 <h2>Example</h2><pre>${escaped(JSON.stringify(exampleOf(code), null, 2))}</pre>`;
 }
 
-/** @param folder - the way from this page to its style and its neighbours */
-function respondPage(c: Context, title: string, folder: string, content: string): Response {
+/** @param docs - the way from this page to `/docs/` */
+function respondPage(c: Context, title: string, docs: string, content: string): Response {
   c.header(
     'Content-Security-Policy',
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -50,9 +53,9 @@ function respondPage(c: Context, title: string, folder: string, content: string)
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · Postern</title>
-<link rel="stylesheet" href="${folder}style.css">
+<link rel="stylesheet" href="${docs}errors.css">
 <main>
-<nav><a href="${folder}../../docs">Reference</a> / <a href="${folder}../errors">Errors</a></nav>
+<nav><a href="${docs}../docs">Reference</a> / <a href="${docs}errors">Errors</a></nav>
 <h1>${title}</h1>
 ${content}
 </main>`);

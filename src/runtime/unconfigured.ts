@@ -21,7 +21,7 @@ export function unconfigured({ problems }: ConfigError, writeLog: (line: string)
     c.header('Request-Id', c.get('requestId'));
     await next();
   });
-  app.route('/docs/errors', errorPages());
+  app.route('/docs', errorPages());
   app.all('*', (c) => {
     log.error('unconfigured', { requestId: c.get('requestId'), problems });
     const detail = 'The log of the gateway lists the settings that are wrong.';

@@ -78,6 +78,13 @@ it('each code has a page on the gateway, and none that it does not know', async 
   }
   const list = await (await postern.request('/docs/errors')).text();
   expect([...list.matchAll(/<dt><a href="errors\/([^"]+)"/g)].map(([, code]) => code)).toEqual(CODES);
+  for (const from of ['/docs/errors', `/docs/errors/${CODES[0]}`]) {
+    const page = await (await postern.request(from)).text();
+    for (const [, url = ''] of page.matchAll(/ href="([^"]+)"/g)) {
+      const { pathname } = new URL(url, `https://gateway.example${from}`);
+      expect([url, (await postern.request(pathname)).status]).toEqual([url, 200]);
+    }
+  }
   for (const stranger of ['nothing', 'toString', '__proto__', '%3Cb%3E']) {
     const response = await postern.request(`/docs/errors/${stranger}`);
     expect([response.status, response.headers.get('Content-Type')]).toEqual([

@@ -5,7 +5,10 @@ const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LEVELS)[number];
 export const LOG_LEVELS: readonly LogLevel[] = LEVELS;
 
-type Write = (event: string, facts?: Record<string, unknown>) => void;
+type Facts = Readonly<Record<string, unknown>>;
+
+/** A function that makes the facts is called only where the line is written. */
+type Write = (event: string, facts?: Facts | (() => Facts)) => void;
 
 export type Log = Readonly<Record<Exclude<LogLevel, 'silent'>, Write>>;
 
@@ -19,7 +22,8 @@ export function createLog(level: LogLevel, write: (line: string) => void = conso
     (lineLevel: LogLevel): Write =>
     (event, facts) => {
       if (LEVELS.indexOf(lineLevel) < LEVELS.indexOf(level)) return;
-      write(JSON.stringify({ time: new Date().toISOString(), level: lineLevel, event, ...facts }));
+      const made = typeof facts === 'function' ? facts() : facts;
+      write(JSON.stringify({ time: new Date().toISOString(), level: lineLevel, event, ...made }));
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -73,12 +73,12 @@ function fieldsAt(pointer: string): string[] {
 function resolve(input: MessageInput, errors: FieldErrors): Message {
   const from = resolveMailboxes(input.from, '/from', errors)[0] as Mailbox;
   const to = resolveMailboxes(input.to, '/to', errors);
-  const cc = resolveMailboxes(input.cc, '/cc', errors);
-  const bcc = resolveMailboxes(input.bcc, '/bcc', errors);
+  const cc = resolveMailboxes(unlessBlank(input.cc), '/cc', errors);
+  const bcc = resolveMailboxes(unlessBlank(input.bcc), '/bcc', errors);
   if (isNone(input.to) && isNone(input.cc) && isNone(input.bcc)) {
     errors.add('/to', 'Add a recipient in to, cc or bcc.');
   }
-  const replyTo = resolveMailboxes(input.replyTo, '/replyTo', errors);
+  const replyTo = resolveMailboxes(unlessBlank(input.replyTo), '/replyTo', errors);
   const subject = resolveHeaderText(input.subject, '/subject', errors);
   const text = resolveBody(input.text, '/text', errors);
   const html = resolveBody(input.html, '/html', errors);
@@ -122,8 +122,11 @@ function resolveCustomHeaders(headers: unknown, errors: FieldErrors): Message['h
 }
 
 /** null and an absent field are the same. */
-const isNone = (list: unknown): boolean =>
-  list === undefined || list === null || (Array.isArray(list) && list.length === 0);
+const isNone = (value: unknown): boolean =>
+  value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+
+/** What a form or a typed client sends for a field that was not filled in. */
+const unlessBlank = <T>(value: T): T | undefined => (value === '' ? undefined : value);
 
 function resolveMailboxes(
   input: MailboxInput | readonly MailboxInput[] | null | undefined,
@@ -208,7 +211,7 @@ const DOT_ATOM = `${ATEXT}(?:\\.${ATEXT})*`;
 const MESSAGE_ID = new RegExp(`^(<?)(${DOT_ATOM}@(?:${DOT_ATOM}|\\[[\\x21-\\x5a\\x5e-\\x7e]+\\]))(>?)$`);
 
 function resolveMessageId(value: string | null | undefined, errors: FieldErrors): string | null {
-  if (typeof value !== 'string' || errors.at('/messageId')) return null;
+  if (typeof value !== 'string' || value === '' || errors.at('/messageId')) return null;
   const [, open, id, close] = MESSAGE_ID.exec(value.trim()) ?? [];
   if (id === undefined || (open === '') !== (close === '')) {
     errors.add('/messageId', 'Use a message id such as "<order-17@ifaxin.com>" (RFC 5322 section 3.6.4).');
@@ -290,7 +293,7 @@ function resolveInlineImages(
   for (const [index, image] of Array.isArray(images) ? images.entries() : []) {
     if (!isObject(image)) continue;
     const at = `/inlineImages/${index}`;
-    const filename = isNone(image.filename)
+    const filename = isNone(unlessBlank(image.filename))
       ? null
       : resolveFilename(image.filename, `${at}/filename`, errors);
     const type = resolveMediaType(image.contentType, `${at}/contentType`, errors);
@@ -342,7 +345,7 @@ function resolveAttachments(attachments: MessageInput['attachments'], errors: Fi
     const content = resolveContent(attachment.content, type, `${at}/content`, errors);
     if (type === null || content === null) return [];
     const contentType = formatMediaType(withoutName(type, filename, `${at}/contentType`, errors));
-    return [{ filename, contentType, content, cid: attachment.cid ?? null }];
+    return [{ filename, contentType, content, cid: attachment.cid || null }];
   });
 }
 
@@ -397,7 +400,7 @@ function crossCheck(
     ['/attachments', files],
   ] as const) {
     for (const [index, part] of parts.entries()) {
-      if (!isObject(part) || typeof part.cid !== 'string') continue;
+      if (!isObject(part) || typeof part.cid !== 'string' || part.cid === '') continue;
       if (cids.has(part.cid)) {
         errors.add(`${pointer}/${index}/cid`, 'Use another Content-ID: this one is taken.');
       }

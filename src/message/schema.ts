@@ -51,7 +51,6 @@ const mailboxes = (max: number, description: string) =>
 
 const filename = v.pipe(
   text('The file name', 255),
-  v.minLength(1, 'The file name must not be blank.'),
   v.description('Without a path.'),
   v.examples(['invoice.pdf']),
 );
@@ -65,21 +64,19 @@ const content = v.pipe(
   ),
 );
 
-const cid = v.pipe(
-  v.string('The Content-ID must be a string.'),
-  v.maxLength(200, 'The Content-ID must have at most 200 characters.'),
-  v.regex(
-    /^[A-Za-z0-9._+=$~@-]+$/,
-    'Use letters, digits and . _ + = $ ~ @ - in the Content-ID, without angle brackets.',
-  ),
-  v.description('The id that the HTML refers to as "cid:…", without angle brackets.'),
-  v.examples(['image1']),
-);
+const contentId = (pattern: RegExp) =>
+  v.pipe(
+    v.string('The Content-ID must be a string.'),
+    v.maxLength(200, 'The Content-ID must have at most 200 characters.'),
+    v.regex(pattern, 'Use letters, digits and . _ + = $ ~ @ - in the Content-ID, without angle brackets.'),
+    v.description('The id that the HTML refers to as "cid:…", without angle brackets.'),
+    v.examples(['image1']),
+  );
 
 export const InlineImageSchema = v.pipe(
   v.strictObject(
     {
-      cid,
+      cid: contentId(/^[A-Za-z0-9._+=$~@-]+$/),
       contentType: v.pipe(
         contentType,
         v.description(`One of ${PICTURE_TYPES.join(', ')}, or an alias such as image/jpg.`),
@@ -97,10 +94,10 @@ export const InlineImageSchema = v.pipe(
 export const AttachmentSchema = v.pipe(
   v.strictObject(
     {
-      filename,
+      filename: v.pipe(filename, v.minLength(1, 'The file name must not be blank.')),
       contentType: v.pipe(contentType, v.examples(['application/pdf', 'text/csv; charset=utf-8'])),
       content,
-      cid: v.nullish(cid),
+      cid: v.nullish(contentId(/^[A-Za-z0-9._+=$~@-]*$/)),
     },
     'Use an attachment: {"filename", "contentType", "content"}.',
   ),

@@ -112,6 +112,15 @@ describe('a message', () => {
     ['a recipient in bcc alone', { to: undefined, bcc: 'ben@ifaxin.com' }],
     ['html alone', { text: undefined, html: '<p>' }],
     ['an empty text beside html', { text: '', html: '<p>' }],
+    [
+      'an empty Content-ID of two files',
+      {
+        attachments: [
+          { ...file, cid: '' },
+          { ...file, cid: '' },
+        ],
+      },
+    ],
     ['100 recipients', { to: many(100, (i) => `b${i}@ifaxin.com`) }],
     ['3 addresses in replyTo', { replyTo: many(3, (i) => `b${i}@ifaxin.com`) }],
     ['100 attachments', { attachments: many(100, () => file) }],
@@ -136,6 +145,23 @@ describe('a message', () => {
 });
 
 describe('content as the tools of the world write it', () => {
+  test('what was not filled in is an absent field, where nothing else can be meant', () => {
+    const blanks = { cc: '', bcc: '', replyTo: '', html: '', messageId: '' };
+    expect(parsed(blanks)).toEqual(parsed({}));
+    const parts = (blank: Json) => ({
+      html: referring,
+      inlineImages: [{ ...image, filename: undefined, ...blank }],
+    });
+    expect(parsed(parts({ filename: '' }))).toEqual(parsed(parts({})));
+    expect(parsed({ attachments: [{ ...file, cid: '' }] })).toEqual(parsed({ attachments: [file] }));
+    // A recipient that is missing, a message that was meant for later, the null return path (RFC 5321 section 4.5.5).
+    for (const field of ['to', 'sendAt', 'returnPath']) {
+      expect(errorsOf({ ...base, cc: 'ben@ifaxin.com', [field]: '' })).toEqual([
+        [`/${field}`, expect.anything()],
+      ]);
+    }
+  });
+
   test('null is an absent field, everywhere', () => {
     const nulls = {
       ...Object.fromEntries(
@@ -260,7 +286,6 @@ describe('the return path and the message id', () => {
   });
 
   test.each([
-    '',
     'order-17',
     '<order-17>',
     '<order-17@ifaxin.com',
@@ -329,7 +354,7 @@ describe('an attachment with a Content-ID', () => {
     ]);
   });
 
-  test.each(['', '<a>', 'a b', 'a\r\nb', 'é', 'a'.repeat(201)])('not %j', (cid) => {
+  test.each(['<a>', 'a b', 'a\r\nb', 'é', 'a'.repeat(201)])('not %j', (cid) => {
     expect(errorsOf({ ...base, attachments: [{ ...file, cid }] })).toEqual([
       ['/attachments/0/cid', expect.stringMatching(/Content-ID/)],
     ]);

@@ -1,21 +1,21 @@
 /** Doors of other shapes, mounted: the same credentials, bodies and deadlines as for our own. */
 
-import { Hono } from 'hono';
 import type { Adapter, AdapterRequest, AdapterResponse } from '../adapter.ts';
 import { withDeadline } from '../deadline.ts';
 import { type Failure, isFailure } from '../outcome.ts';
 import { authenticate } from './auth.ts';
 import { type BodyOptions, readBody, readStrangersBody } from './body.ts';
-import type { Context, Env } from './context.ts';
+import type { Context } from './context.ts';
 import { type MessagesOptions, originOf } from './messages.ts';
 import { respondProblem } from './problem.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 type AdapterOptions = Parameters<typeof authenticate>[0] &
   BodyOptions &
   Pick<MessagesOptions, 'clientAddress'>;
 
-export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Hono<Env> {
-  const routes = new Hono<Env>();
+export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Routes {
+  const routes = createRoutes();
   const { refuse } = adapter;
   if (refuse) {
     routes.use(async function shapeFailures(c, next) {

@@ -1,6 +1,5 @@
 /** The HTTP door, top to bottom: what every request passes, then the routes, then unmatched requests. */
 
-import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
@@ -17,7 +16,7 @@ import { adapterRoutes } from './adapters.ts';
 import { authenticate } from './auth.ts';
 import { type BodyReader, discardUnread, readBody } from './body.ts';
 import { BodyMemory } from './body-memory.ts';
-import type { Context, Env } from './context.ts';
+import type { Context } from './context.ts';
 import { docsRoutes } from './docs.ts';
 import { errorPages } from './error-pages.ts';
 import { type MessagesOptions, messageRoutes } from './messages.ts';
@@ -26,6 +25,7 @@ import { outboxRoutes } from './outbox.ts';
 import { respondProblem } from './problem.ts';
 import { quotaRoutes } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 /** What `/readyz` reports of each part: null when it is well, or what is wrong. */
 export type Readiness = Readonly<Record<string, string | null>>;
@@ -50,11 +50,11 @@ export interface AppOptions extends MessagesOptions {
   readonly log: Log;
 }
 
-export function createApp(options: AppOptions): Hono<Env> {
+export function createApp(options: AppOptions): Routes {
   const { log, maxMessageBytes } = options;
   const bodies = { ...options, memory: new BodyMemory(maxMessageBytes) };
   const windowSeconds = Math.ceil(options.windowMs / 1000);
-  const app = new Hono<Env>();
+  const app = createRoutes();
 
   app.use(requestId({ headerName: 'Request-Id' }));
   app.use(async function findPrefix(c, next) {
@@ -162,7 +162,7 @@ const EXPOSED_HEADERS = [
 const withoutSecret = (path: string): string => path.replace(/^(\/v1\/hooks\/[^/]*\/).+/, '$1…');
 
 /** The methods of the routes at a path, of which one segment may be a parameter. */
-function allowedMethods(app: Hono<Env>, path: string): string[] {
+function allowedMethods(app: Routes, path: string): string[] {
   const segments = path.split('/');
   const methods = app.routes
     .filter((route) => route.method !== 'ALL')

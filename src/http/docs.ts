@@ -1,8 +1,7 @@
 /** `GET /docs`: the reference, a user interface on `/openapi.json`; `GET /llms.txt`: the same in a page of text. */
 
-import { Hono } from 'hono';
-import type { Env } from './context.ts';
 import { llmsText } from './llms.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 const UI_VERSION = '5.35.0';
 
@@ -29,7 +28,7 @@ export const UI_ON_CDN = `https://cdn.jsdelivr.net/npm/swagger-ui-dist@${UI_VERS
 export function docsRoutes(options: {
   readonly referenceUi: string;
   readonly maxMessageBytes: number;
-}): Hono<Env> {
+}): Routes {
   const { referenceUi } = options;
   const sources = referenceUi.startsWith('https:') ? `'self' ${referenceUi}` : "'self'";
   const policy = [
@@ -44,7 +43,7 @@ export function docsRoutes(options: {
     "frame-ancestors 'none'",
   ].join('; ');
   const page = pageOf(referenceUi);
-  return new Hono<Env>()
+  return createRoutes()
     .get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': policy }))
     .get('/docs/', (c) => c.redirect('../docs', 301))
     .get('/docs/reference.js', (c) =>

@@ -1,18 +1,15 @@
 /** `/docs/errors/{code}`: where the `type` of every problem leads. */
 
-import { Hono } from 'hono';
 import { FAILURES, type FailureCode, failure, kindOf } from '../outcome.ts';
-import type { Context, Env } from './context.ts';
+import type { Context } from './context.ts';
 import { againOf, FAILURE_TEXTS } from './failure-texts.ts';
 import { exampleOf } from './openapi.ts';
 import { respondProblem } from './problem.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
-/**
- * To be mounted at `/docs`. Links are relative, so that they hold below any path. The style is no neighbour of the codes:
- * hono's fast router takes no path beside a parameter, and one such path would make every request take the slow one.
- */
-export function errorPages(): Hono<Env> {
-  return new Hono<Env>()
+/** To be mounted at `/docs`. Links are relative, so that they hold below any path. */
+export function errorPages(): Routes {
+  return createRoutes()
     .get('/errors.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8', ...KEPT }))
     .get('/errors', (c) => respondPage(c, 'Errors', '', errorList()))
     .get('/errors/:code', (c) => {

@@ -1,6 +1,5 @@
 /** `POST /v1/messages` and its batch: sent now, or put into the outbox. */
 
-import { Hono } from 'hono';
 import { setMetric } from 'hono/timing';
 import { withDeadline } from '../deadline.ts';
 import { BATCH_WORKERS, eachOf } from '../each-of.ts';
@@ -11,10 +10,11 @@ import type { QuotaState } from '../quota.ts';
 import type { BatchItem, ReceiptBody } from '../responses.ts';
 import type { Send, Sent } from '../send.ts';
 import { parseTraceparent } from '../trace-context.ts';
-import type { Context, Env } from './context.ts';
+import type { Context } from './context.ts';
 import { stateOf } from './outbox.ts';
 import { occurrenceIn, problemOf, respondProblem } from './problem.ts';
 import { idempotencyKey, readJson, readMessage } from './request.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 export interface MessagesOptions {
   readonly send: Send;
@@ -26,9 +26,9 @@ export interface MessagesOptions {
 
 export const MOST_IN_BATCH = 100;
 
-export function messageRoutes(options: MessagesOptions): Hono<Env> {
+export function messageRoutes(options: MessagesOptions): Routes {
   const { deadlineMs } = options;
-  return new Hono<Env>()
+  return createRoutes()
     .post('/', (c) => withDeadline(deadlineMs(c), (signal) => sendOne(c, options, signal)))
     .post('/batch', (c) => withDeadline(deadlineMs(c), (signal) => sendBatch(c, options, signal)));
 }

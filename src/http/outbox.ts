@@ -1,14 +1,14 @@
 /** `/v1/messages/{id}` and the list: what became of queued messages, and cancelling those that wait. */
 
-import { Hono } from 'hono';
 import * as v from 'valibot';
 import { OUTBOX_STATES, type OutboxDoor, type OutboxRecord } from '../outbox.ts';
 import { failure } from '../outcome.ts';
 import type { QueuedBody, QueuedListBody } from '../responses.ts';
 import { receiptOf } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
-import type { Context, Env } from './context.ts';
+import type { Context } from './context.ts';
 import { occurrenceIn, problemOf, respondProblem } from './problem.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 const MOST_LISTED = 100;
 const DEFAULT_LISTED = 20;
@@ -29,10 +29,10 @@ const ListQuery = v.object({
 });
 
 /** @param outbox - null where there is none */
-export function outboxRoutes(outbox: OutboxDoor | null): Hono<Env> {
+export function outboxRoutes(outbox: OutboxDoor | null): Routes {
   const apiUserOf = (c: Context) => canonicalApiUser(c.get('caller').account.apiUser);
 
-  return new Hono<Env>()
+  return createRoutes()
     .get('/', async (c) => {
       if (!outbox) return respondProblem(c, OFF);
       const query = v.safeParse(ListQuery, c.req.query());

@@ -1,6 +1,5 @@
 /** `GET /v1/quota` and `POST /v1/quota/calls`: the window shown, and drawn for calls made elsewhere. */
 
-import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { Caller } from '../authenticate.ts';
 import { quotaExceeded, quotaUnavailable } from '../deliver.ts';
@@ -9,10 +8,10 @@ import { type Failure, failure, isFailure } from '../outcome.ts';
 import type { Quota, QuotaState } from '../quota.ts';
 import type { QuotaBody } from '../responses.ts';
 import { StoreUnavailable } from '../store.ts';
-import type { Env } from './context.ts';
 import { respondProblem } from './problem.ts';
 import { resetSeconds } from './rate-limit.ts';
 import { readJson } from './request.ts';
+import { createRoutes, type Routes } from './routes.ts';
 
 /** Calls that the caller is about to make to SendCloud without the gateway. */
 export const CallsSchema = v.strictObject(
@@ -27,7 +26,7 @@ export const CallsSchema = v.strictObject(
   'Give an object with a count.',
 );
 
-export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<Env> {
+export function quotaRoutes(quota: Quota, windowSeconds: number): Routes {
   const describe = (caller: Caller, state: QuotaState): QuotaBody => ({
     apiUser: caller.account.apiUser,
     limit: state.limit,
@@ -36,7 +35,7 @@ export function quotaRoutes(quota: Quota, windowSeconds: number): Hono<Env> {
     reset: resetSeconds(state, windowSeconds),
   });
 
-  return new Hono<Env>()
+  return createRoutes()
     .get('/', async (c) => {
       const caller = c.get('caller');
       const state = await available(quota.peek(caller.account.apiUser, caller.account.quota));

@@ -1,10 +1,9 @@
 /** What answers where the settings are wrong and the process cannot simply refuse to start. */
 
-import { Hono } from 'hono';
 import type { ConfigError } from '../config.ts';
-import type { Env } from '../http/context.ts';
 import { errorPages } from '../http/error-pages.ts';
 import { respondProblem } from '../http/problem.ts';
+import { createRoutes, type Routes } from '../http/routes.ts';
 import { createLog } from '../log.ts';
 import { failure } from '../outcome.ts';
 
@@ -12,9 +11,9 @@ import { failure } from '../outcome.ts';
  * Answers 500 and nothing of the settings; the log line of every request lists what is wrong. What the answer's `type`
  * leads to is there, as ever.
  */
-export function unconfigured({ problems }: ConfigError, writeLog: (line: string) => void): Hono<Env> {
+export function unconfigured({ problems }: ConfigError, writeLog: (line: string) => void): Routes {
   const log = createLog('error', writeLog);
-  const app = new Hono<Env>();
+  const app = createRoutes();
   app.use(async (c, next) => {
     c.set('requestId', crypto.randomUUID());
     c.set('prefix', '');

@@ -3,8 +3,7 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { TrieRouter } from 'hono/router/trie-router';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FAILURES } from '../../src/outcome.ts';
 import { MESSAGE, startPostern, TOKEN } from '../support/postern.ts';
 
@@ -427,20 +426,6 @@ describe('the API description', () => {
 });
 
 // The clock is the whole process's: not beside other tests.
-describe('the routes', () => {
-  it("are such that hono's fast router takes all of them", async () => {
-    const slow = vi.spyOn(TrieRouter.prototype, 'match');
-    const hook = { name: 'site', preset: 'form', scheme: 'none', from: 'a@ifaxin.com', to: ['b@ifaxin.com'] };
-    await using postern = await startPostern({
-      METRICS_TOKEN: 'a-token-for-metrics',
-      HOOKS: JSON.stringify([hook]),
-    });
-    expect((await postern.send()).status).toBe(200);
-    expect(slow).not.toHaveBeenCalled();
-    slow.mockRestore();
-  });
-});
-
 describe('a revoked api_key', () => {
   it('is not proven by a connection that is warm from before', async () => {
     const accounts = { other: 'other-key' };

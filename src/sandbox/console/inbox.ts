@@ -52,7 +52,7 @@ export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, to
         <p>${isFiltered ? `${shown.length} of ${plural(all.length, 'message')}` : plural(all.length, 'message')}${
           isFiltered ? html` · <a href="/">Show all</a>` : ''
         }</p>
-        ${all.length > 0 ? html`<form method="post" action="/sandbox/inbox/delete"><button class="quiet" id="delete-all">${icon(ICONS.bin)}Delete all</button></form>` : ''}
+        ${all.length > 0 ? html`<form method="post" action="/sandbox/delete-all"><button class="quiet" id="delete-all">${icon(ICONS.bin)}Delete all</button></form>` : ''}
       </div>
       ${shown.length > 0 ? html`<ol class="mails">${shown.map(row)}</ol>` : all.length > 0 ? nothingFound() : welcome(origin, token)}
     </div>`;

@@ -1,5 +1,6 @@
 /** Every kind of event that carries a request to a function, with its body plain and in base64. */
 
+import { gzipSync } from 'node:zlib';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createHandler } from '../../src/runtime/lambda.ts';
@@ -82,18 +83,23 @@ const BODY = JSON.stringify({ ...MESSAGE, subject: 'Grüße' });
 const headerOf = ({ headers, multiValueHeaders }: Result, name: string) =>
   headers?.[name] ?? multiValueHeaders?.[name]?.[0];
 
-test.for(Object.entries(EVENTS))('%s: a message goes, plain and in base64', async ([, eventOf]) => {
+test.for(Object.entries(EVENTS))('%s: a message goes, plain, in base64 and in gzip', async ([, eventOf]) => {
   const sent = upstream.taken.length;
-  for (const body of [
+  for (const { headers, ...body } of [
     { body: BODY, isBase64Encoded: false },
     { body: Buffer.from(BODY).toString('base64'), isBase64Encoded: true },
+    {
+      headers: { 'Content-Encoding': 'gzip' },
+      body: gzipSync(BODY).toString('base64'),
+      isBase64Encoded: true,
+    },
   ]) {
-    const result = await invoke({ ...eventOf(HEADERS, '198.51.100.1'), ...body });
+    const result = await invoke({ ...eventOf({ ...HEADERS, ...headers }, '198.51.100.1'), ...body });
     expect(result).toMatchObject({ statusCode: 200, isBase64Encoded: false });
     expect(JSON.parse(result.body)).toMatchObject({ accepted: ['ben@ifaxin.com'], label: 31337 });
     expect(headerOf(result, 'ratelimit')).toMatch(/^"apiuser";/);
   }
-  expect(upstream.taken).toHaveLength(sent + 2);
+  expect(upstream.taken).toHaveLength(sent + 3);
 });
 
 test.for(Object.entries(EVENTS))(

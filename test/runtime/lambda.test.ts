@@ -7,6 +7,7 @@ describe('Lambda', () => {
     start: startLambda,
     // An invocation takes 6 MB of JSON, and base64 is a third longer than the file.
     attachmentBytes: 4_000_000,
+    takesBytes: false,
     refusesToStart: false,
     keepsOutbox: false,
     codes: {},

@@ -14,6 +14,7 @@ describe('Node', () => {
       };
     },
     attachmentBytes: 5_000_000,
+    takesBytes: true,
     refusesToStart: true,
     keepsOutbox: true,
     codes: {},

@@ -19,6 +19,7 @@ describe('workerd', () => {
   gatewayContract({
     start: (settings, ca) => startWorker(bundle, settings, ca),
     attachmentBytes: 5_000_000,
+    takesBytes: true,
     refusesToStart: false,
     keepsOutbox: true,
     codes: {

@@ -413,6 +413,97 @@ export function gatewayContract(runtime: Runtime): void {
     expect(mail.html).toContain(`src="cid:${mail.attachments[0]?.contentId?.slice(1, -1)}"`);
   });
 
+  test('a whole message goes out byte for byte, without its Bcc', async () => {
+    await using upstream = await meet();
+    const as = nextUser();
+    const head = 'From: Ann <ann@ifaxin.com>\r\nTo: Ben <ben@ifaxin.com>\r\n';
+    const rest =
+      'Subject: =?utf-8?B?w7w=?=\r\nMessage-ID: <order-1@ifaxin.com>\r\nX-Odd:   spaces   stay\r\nMIME-Version: 1.0\r\n' +
+      'Content-Type: text/plain; charset=utf-8\r\n\r\n.A line with a dot  \r\n.\r\nünïcode\r\n';
+    const send = (query: string) =>
+      fetch(`${gateway.url}/v1/messages${query}`, {
+        method: 'POST',
+        headers: { ...bearer(as), 'Content-Type': 'message/rfc822' },
+        body: `${head}Bcc: carl@ifaxin.com\r\n${rest}`,
+      });
+    expect(await (await send('?label=31337')).json()).toMatchObject({
+      messageId: '<order-1@ifaxin.com>',
+      label: 31337,
+      accepted: ['ben@ifaxin.com', 'carl@ifaxin.com'],
+    });
+    const named = await send('?from=bounces%40ifaxin.com&to=dan%40ifaxin.com');
+    expect(await named.json()).toMatchObject({ accepted: ['dan@ifaxin.com'] });
+    expect(upstream.taken.map(({ from, message }) => [from, message?.toString('utf8')])).toEqual([
+      ['ann@ifaxin.com', head + rest],
+      ['bounces@ifaxin.com', head + rest],
+    ]);
+  });
+
+  test('all that a message may have arrives as it was meant', async () => {
+    await using upstream = await meet();
+    const invitation = [
+      'BEGIN:VCALENDAR',
+      'VERSION:2.0',
+      'PRODID:-//Postern//Test//EN',
+      'BEGIN:VEVENT',
+      'UID:1@ifaxin.com',
+      'DTSTAMP:20261127T000000Z',
+      'DTSTART:20261224T170000Z',
+      'SUMMARY:会议',
+      'ORGANIZER:mailto:support@ifaxin.com',
+      'ATTENDEE:mailto:ben@ifaxin.com',
+      'END:VEVENT',
+      'END:VCALENDAR',
+    ].join('\n');
+    const message = {
+      from: '客服 (EU) <support@ifaxin.com>',
+      to: null,
+      bcc: '"ken..sato."@docomo.ne.jp',
+      returnPath: 'bounces@ifaxin.com',
+      messageId: 'order-17@ifaxin.com',
+      subject: `${'订单 '.repeat(60)}👩‍👩‍👧`,
+      text: 'Grüße\n.\nFrom here on\n',
+      html: `<p style="background:url(data:image/png;base64,${PICTURE})">您好</p><img src="cid:logo&#64;shop">`,
+      calendar: { method: 'request', content: invitation },
+      attachments: [{ filename: '标志.png', contentType: 'image/png', content: PICTURE, cid: 'logo@shop' }],
+      headers: { 'X-Tag': ['order', 'shipped'], References: 'a@ifaxin.com b@ifaxin.com', 'X-None': null },
+    };
+    const response = await ask(gateway, { as: nextUser(), message });
+    const receipt = await response.json();
+    expect([response.status, receipt]).toEqual([200, expect.objectContaining({ embedded: 1 })]);
+    const { from, recipients, message: written } = taken(upstream);
+    const bytes = written ?? expect.fail('no dot came');
+    expect([from, recipients]).toEqual(['bounces@ifaxin.com', ['"ken..sato."@docomo.ne.jp']]);
+    const lines = bytes.toString('latin1').split('\r\n');
+    expect(lines.filter((line) => line.length > 990 || !/^[\t\x20-\x7e]*$/.test(line))).toEqual([]);
+    const mail = await PostalMime.parse(bytes);
+    expect(mail).toMatchObject({
+      from: { name: '客服 (EU)', address: 'support@ifaxin.com' },
+      subject: message.subject,
+      messageId: '<order-17@ifaxin.com>',
+      references: '<a@ifaxin.com> <b@ifaxin.com>',
+    });
+    expect(mail.text?.trimEnd()).toBe(message.text.trimEnd());
+    expect(mail.html).toContain('您好');
+    expect(mail.headers.filter(({ key }) => key === 'x-tag').map(({ value }) => value)).toEqual([
+      'order',
+      'shipped',
+    ]);
+    const kinds = mail.attachments.map(({ mimeType, filename, contentId }) => [
+      mimeType,
+      filename,
+      contentId,
+    ]);
+    expect(kinds).toContainEqual(['image/png', '标志.png', '<logo@shop>']);
+    expect(kinds).toContainEqual([
+      'image/png',
+      'image-1.png',
+      expect.stringMatching(/^<[^<>]+@ifaxin\.com>$/),
+    ]);
+    expect(kinds).toContainEqual(['application/ics', 'invite.ics', undefined]);
+    expect(bytes.toString('latin1')).toMatch(/text\/calendar; charset=utf-8; method=REQUEST/);
+  });
+
   test('a large attachment arrives byte for byte', async () => {
     await using upstream = await meet();
     const file = Buffer.alloc(runtime.attachmentBytes, 'All of it, in order. ');

@@ -75,7 +75,7 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
   const to = resolveMailboxes(input.to, '/to', errors);
   const cc = resolveMailboxes(unlessBlank(input.cc), '/cc', errors);
   const bcc = resolveMailboxes(unlessBlank(input.bcc), '/bcc', errors);
-  if (isNone(input.to) && isNone(input.cc) && isNone(input.bcc)) {
+  if ([input.to, input.cc, input.bcc].every((list) => isNone(unlessBlank(list))) && !errors.at('/to')) {
     errors.add('/to', 'Add a recipient in to, cc or bcc.');
   }
   const replyTo = resolveMailboxes(unlessBlank(input.replyTo), '/replyTo', errors);

@@ -4,8 +4,8 @@
 const GATHERING_MS = 20;
 
 /**
- * Writes the lines of a moment together: under load a system call for each, which wakes the process that reads the log, would
- * cost more than the line. What is left is written at the process's exit.
+ * Writes the lines of a moment together: under load a system call for each, which wakes the process that reads the log,
+ * would cost more than the line. What is left is written at the process's exit.
  */
 export function logWriter(stream: NodeJS.WritableStream): (line: string) => void {
   let pending = '';

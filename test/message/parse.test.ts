@@ -154,6 +154,10 @@ describe('content as the tools of the world write it', () => {
     });
     expect(parsed(parts({ filename: '' }))).toEqual(parsed(parts({})));
     expect(parsed({ attachments: [{ ...file, cid: '' }] })).toEqual(parsed({ attachments: [file] }));
+    expect(errorsOf({ ...base, to: null, cc: '', bcc: '' })).toEqual([
+      ['/to', expect.stringMatching(/Add a recipient/)],
+    ]);
+    expect(errorsOf({ ...base, to: '' })).toEqual([['/to', expect.stringMatching(/Write one address/)]]);
     // A recipient that is missing, a message that was meant for later, the null return path (RFC 5321 section 4.5.5).
     for (const field of ['to', 'sendAt', 'returnPath']) {
       expect(errorsOf({ ...base, cc: 'ben@ifaxin.com', [field]: '' })).toEqual([

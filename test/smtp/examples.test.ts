@@ -132,7 +132,7 @@ $mailer->send((new Symfony\\Component\\Mime\\Email())
   },
   {
     heading: 'Jakarta Mail',
-    needs: ['java', ['-cp', JARS, '--source', '17', '--version']],
+    needs: ['javap', ['-cp', JARS, 'jakarta.mail.Session']],
     packages: 'default-jdk-headless libjakarta-mail-java',
     file: 'Send.java',
     command: (file, trusted) => [

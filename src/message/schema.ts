@@ -64,11 +64,15 @@ const content = v.pipe(
   ),
 );
 
-const contentId = (pattern: RegExp) =>
+/** @param count - of its characters: one or more, or none as well */
+const contentId = (count: '+' | '*') =>
   v.pipe(
     v.string('The Content-ID must be a string.'),
     v.maxLength(200, 'The Content-ID must have at most 200 characters.'),
-    v.regex(pattern, 'Use letters, digits and . _ + = $ ~ @ - in the Content-ID, without angle brackets.'),
+    v.regex(
+      new RegExp(`^[A-Za-z0-9._+=$~@-]${count}$`),
+      'Use letters, digits and . _ + = $ ~ @ - in the Content-ID, without angle brackets.',
+    ),
     v.description('The id that the HTML refers to as "cid:…", without angle brackets.'),
     v.examples(['image1']),
   );
@@ -76,7 +80,7 @@ const contentId = (pattern: RegExp) =>
 export const InlineImageSchema = v.pipe(
   v.strictObject(
     {
-      cid: contentId(/^[A-Za-z0-9._+=$~@-]+$/),
+      cid: contentId('+'),
       contentType: v.pipe(
         contentType,
         v.description(`One of ${PICTURE_TYPES.join(', ')}, or an alias such as image/jpg.`),
@@ -97,7 +101,7 @@ export const AttachmentSchema = v.pipe(
       filename: v.pipe(filename, v.minLength(1, 'The file name must not be blank.')),
       contentType: v.pipe(contentType, v.examples(['application/pdf', 'text/csv; charset=utf-8'])),
       content,
-      cid: v.nullish(contentId(/^[A-Za-z0-9._+=$~@-]*$/)),
+      cid: v.nullish(contentId('*')),
     },
     'Use an attachment: {"filename", "contentType", "content"}.',
   ),

@@ -263,9 +263,12 @@ describe.each(PAGES.filter((page) => !(page in OTHER_TESTS)))('%s', (page) => {
       } else {
         SHOWN[language]?.(code);
         if (listed(block)) return;
-        if (language === 'json' && above?.startsWith('{'))
-          expect(kindsOf(JSON.parse(above))).toEqual(kindsOf(JSON.parse(code)));
-        else await takeSettings(block);
+        if (language === 'json' && above?.startsWith('{')) {
+          const [answered, shown] = [JSON.parse(above), JSON.parse(code)];
+          expect(kindsOf(answered)).toEqual(kindsOf(shown));
+          // The day in its Date has one digit or two.
+          if ('size' in shown) expect([shown.size, shown.size - 1]).toContain(answered.size);
+        } else await takeSettings(block);
       }
     });
   }

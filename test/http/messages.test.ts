@@ -101,7 +101,14 @@ describe.concurrent('POST /v1/messages', () => {
     for (const step of ['compose', 'lease', 'draw', 'send']) {
       expect(response.headers.get('Server-Timing')).toMatch(new RegExp(`\\b${step};dur=`));
     }
-    expect(response.headers.get('X-Content-Type-Options')).toBe('nosniff');
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
+      'strict-transport-security': 'max-age=15552000; includeSubDomains',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'SAMEORIGIN',
+    });
   });
 
   it('counts the recipients that upstream accepted in the e-mail ids, and tells of the refused', async () => {

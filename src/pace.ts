@@ -8,9 +8,11 @@ const LONG_MS = 10;
 export class Pace {
   #start = performance.now();
 
-  async giveWay(): Promise<void> {
-    if (performance.now() - this.#start < LONG_MS) return;
-    await new Promise((resolve) => setImmediate(resolve));
+  /** @param longMs - less where a long piece follows that cannot be cut */
+  async giveWay(longMs = LONG_MS): Promise<void> {
+    if (performance.now() - this.#start < longMs) return;
+    // Twice: behind an event of a socket, the first one comes before the next event.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     this.#start = performance.now();
   }
 }

@@ -147,7 +147,7 @@ async function parseApart(bytes: Buffer, long: readonly Span[], pace: Pace): Pro
   const mark = crypto.randomUUID();
   let from = 0;
   for (const span of long) {
-    const text = fileAt(bytes, span) ?? (await textAt(bytes, span, pace));
+    const text = (await fileAt(bytes, span, pace)) ?? (await textAt(bytes, span, pace));
     if (text === null) continue;
     const standIn = `${mark} ${apart.size}`;
     apart.set(standIn, text);
@@ -191,32 +191,50 @@ async function parseList(bytes: Buffer, elements: readonly Span[], pace: Pace): 
 /** So much of a string shows whether it is a file, in bytes. */
 const BEGINNING = 1024;
 
-function fileAt(bytes: Buffer, { start, end }: Span): string | null {
+async function fileAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<string | null> {
   if (!isCanonicalBase64(bytes.toString('latin1', start, Math.min(start + BEGINNING, end)))) return null;
+  await pace.giveWay(SHORT_MS);
   const text = bytes.toString('latin1', start, end);
+  await pace.giveWay();
   return isCanonicalBase64(text) ? text : null;
 }
 
 /** Bytes of a text that are parsed in one go: strings of this size are made where others were, in memory that is at hand. */
 const PIECE = 64 * 1024;
 
+/** The string that the pieces make takes a moment which cannot be cut, in milliseconds. */
+const SHORT_MS = 1;
+
 /** A text of several pieces; null where it has but one, or is no JSON. */
 async function textAt(bytes: Buffer, { start, end }: Span, pace: Pace): Promise<string | null> {
   if (end - start <= PIECE) return null;
-  const pieces: string[] = [];
+  // An escape sequence is longer than what it stands for. Joined, the pieces would be a string in fresh memory of the
+  // engine's own, where one that is made of bytes may get what another one had.
+  const text = Buffer.allocUnsafe(end - start);
+  let size = 0;
+  let length = 0;
+  let half = '';
   for (let from = start; from < end; ) {
     const to = from + PIECE < end ? cutBefore(bytes, from + PIECE, from) : end;
-    const piece = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
-    if (piece === null) return null;
+    const encoded = decodeUtf8(bytes.subarray(from, to), { ignoreBOM: true });
+    if (encoded === null) return null;
+    let piece: string;
     try {
-      pieces.push(JSON.parse(`"${piece}"`));
+      piece = half + JSON.parse(`"${encoded}"`);
     } catch {
       return null;
     }
+    half = to < end && /[\ud800-\udbff]$/.test(piece) ? piece.slice(-1) : '';
+    piece = piece.slice(0, piece.length - half.length);
+    // UTF-8 has no form for a lone surrogate.
+    if (!piece.isWellFormed()) return null;
+    size += text.write(piece, size);
+    length += piece.length;
     from = to;
     await pace.giveWay();
   }
-  return pieces.join('');
+  await pace.giveWay(SHORT_MS);
+  return text.toString(size === length ? 'latin1' : 'utf8', 0, size);
 }
 
 /**

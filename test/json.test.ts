@@ -185,6 +185,8 @@ describe('a text of megabytes', () => {
     ['escapes', '\\n\\u00e9\\\\\\"\\/'],
     ['backslashes', '\\\\'],
     ['halves of a pair', '\\ud83d\\ude00'],
+    ['first halves alone', '\\ud83d'],
+    ['second halves alone', '\\ude00'],
     ['characters of one to four bytes', 'aé订😀'],
     ['byte order marks', '\ufeff'],
   ])('with %s at every place where it may be cut is what JSON.parse makes of it', async (_, unit) => {

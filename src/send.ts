@@ -7,6 +7,7 @@ import { digestOfLarge, sha256 } from './digest.ts';
 import type { Enqueue } from './enqueue.ts';
 import { type MessageKey, storeKey } from './idempotency.ts';
 import { compose } from './message/compose.ts';
+import { readFiles } from './message/files.ts';
 import type { Mailbox } from './message/mailbox.ts';
 import { type Message, messageIdFor } from './message/message.ts';
 import { parseMessage } from './message/parse.ts';
@@ -235,7 +236,7 @@ async function draftOf(
   maxBytes: number,
 ): Promise<Draft | Failure> {
   const pace = new Pace();
-  const parsed = parseMessage(json);
+  const parsed = parseMessage(json, await readFiles(json, pace));
   if ('errors' in parsed) return invalidMessage(parsed.errors);
   await pace.giveWay();
   const { message } = parsed;

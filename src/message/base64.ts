@@ -1,5 +1,6 @@
 /** Base64 in the forms that encoders and browsers hand out, and the one canonical form of it. */
 
+import type { Pace } from '../pace.ts';
 import { excerpt } from './characters.ts';
 
 /** The alphabet, padding and zero trailing bits of RFC 4648 section 4, without line breaks; or what is wrong. */
@@ -11,16 +12,24 @@ export type CanonicalBase64 = { readonly base64: string } | { readonly problem: 
  * padding amid the text, bits behind the last byte.
  */
 export function canonicalBase64(text: string): CanonicalBase64 {
-  const padded = hasLines(text) ? text : withPadding(text);
-  if (isCanonicalBase64(padded)) return { base64: padded };
-  return standardOf(text.startsWith('\ufeff') ? text.slice(1) : text);
+  if (isCanonicalBase64(text)) return { base64: text };
+  const steps = standardOf(text);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }
 
-/** Then it needs more than padding, and a large text need not be copied to see it. */
-const hasLines = (text: string): boolean => /\s/.test(text.slice(0, 100));
-
-const withPadding = (base64: string): string =>
-  base64.endsWith('=') ? base64 : base64 + '='.repeat(-base64.length & 3);
+/** The same; others have a turn between two slices of a large text. */
+export async function canonicalInSlices(text: string, pace: Pace): Promise<CanonicalBase64> {
+  if (isCanonicalBase64(text)) return { base64: text };
+  const steps = standardOf(text);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await pace.giveWay();
+  }
+}
 
 /** Small enough to stay in the processor's cache, which makes decoding cost next to nothing. */
 const CHUNK = 65_536;
@@ -44,15 +53,12 @@ for (const char of ' \t\r\n\f') STANDARD[char.charCodeAt(0)] = WHITE;
  * The text in the standard alphabet, without white space and with its padding. Spaces in a line are taken for white space
  * only where they stand behind equally many characters each, as a shell or a template makes them of line breaks; elsewhere
  * each may have been a "+".
- *
- * Large text comes out in pieces that the engine has not joined yet, so that this happens in the turn that reads it first.
  */
-function standardOf(text: string): CanonicalBase64 {
+function* standardOf(given: string): Generator<undefined, CanonicalBase64> {
+  const text = given.startsWith('\ufeff') ? given.slice(1) : given;
   if (Buffer.byteLength(text) !== text.length) return { problem: foreignProblem(text) };
-  let base64 = '';
-  let end = '';
-  let hasPadding = false;
-  let isBroken = false;
+  const bytes = Buffer.allocUnsafe(text.length);
+  let written = 0;
   let lineStart = 0;
   let lineLength = -1;
   /** The white space that was just passed, if any, has a line break. */
@@ -60,63 +66,58 @@ function standardOf(text: string): CanonicalBase64 {
   let hasSpaces = false;
   let isEven = true;
   for (let from = 0; from < text.length; from += CHUNK) {
-    const size = scratch.write(text.slice(from, from + CHUNK), 'latin1');
-    let written = 0;
-    for (let at = 0; at < size; ) {
-      const octet = STANDARD[scratch[at] as number] as number;
+    let at = written;
+    const end = at + bytes.write(text.slice(from, from + CHUNK), at, 'latin1');
+    while (at < end) {
+      const octet = STANDARD[bytes[at] as number] as number;
       if (octet === FOREIGN) return { problem: foreignProblem(text) };
       if (octet === WHITE) {
-        const isBreak = scratch[at] !== SPACE && scratch[at] !== TAB;
+        const isBreak = bytes[at] !== SPACE && bytes[at] !== TAB;
         if (isBreak || gap === null) gap = isBreak ? 'break' : 'spaces';
         at += 1;
         continue;
       }
-      const position = base64.length + written;
-      if (gap !== null && position > 0) {
+      if (gap !== null && written > 0) {
         if (gap === 'spaces') hasSpaces = true;
-        const length = position - lineStart;
+        const length = written - lineStart;
         if (lineLength === -1) lineLength = length;
         if (length !== lineLength || length % 4 !== 0) isEven = false;
-        lineStart = position;
+        lineStart = written;
       }
       gap = null;
       const start = at;
-      at = standardize(start, size, written);
+      at = standardize(bytes, start, end, written);
       written += at - start;
     }
-    const piece = scratch.toString('latin1', 0, written);
-    const padding = hasPadding ? 0 : piece.indexOf('=');
-    if (padding !== -1) {
-      hasPadding = true;
-      if (!/^=*$/.test(piece.slice(padding))) isBroken = true;
-    }
-    base64 += piece;
-    end = (end + piece).slice(-4);
+    yield;
   }
-  const last = base64.length - lineStart;
+  const base64 = bytes.toString('latin1', 0, written);
+  const last = written - lineStart;
   if (hasSpaces && !(isEven && last % 4 === 0 && last <= lineLength)) {
     return {
       problem:
         'Remove the spaces from the base64 text; if they stand for "+", it was decoded once too often.',
     };
   }
-  if (isBroken) return { problem: 'Encode the bytes in one go: the base64 text has padding before its end.' };
-  const padding = hasPadding ? '' : '='.repeat(-base64.length & 3);
-  const length = base64.length + padding.length;
-  return length % 4 === 0 && isCanonicalBase64((end + padding).slice(-4))
-    ? { base64: base64 + padding }
+  const padding = base64.indexOf('=');
+  if (padding !== -1 && !/^=*$/.test(base64.slice(padding))) {
+    return { problem: 'Encode the bytes in one go: the base64 text has padding before its end.' };
+  }
+  const padded = padding === -1 ? base64 + '='.repeat(-base64.length & 3) : base64;
+  return padded.length % 4 === 0 && isCanonicalBase64(padded.slice(-4))
+    ? { base64: padded }
     : {
         problem: 'Use whole base64 text: it is cut off or has the wrong padding (RFC 4648 section 4).',
       };
 }
 
-/** Moves what stands at `from` in the scratch to `to`, as far as it is base64; returns where it ends. */
-function standardize(from: number, size: number, to: number): number {
+/** Moves what stands at `from` to `to`, as far as it is base64; returns where it ends. */
+function standardize(bytes: Buffer, from: number, end: number, to: number): number {
   let at = from;
-  for (; at < size; at += 1) {
-    const octet = STANDARD[scratch[at] as number] as number;
+  for (; at < end; at += 1) {
+    const octet = STANDARD[bytes[at] as number] as number;
     if (octet === WHITE || octet === FOREIGN) break;
-    scratch[to + at - from] = octet;
+    bytes[to + at - from] = octet;
   }
   return at;
 }
@@ -132,11 +133,13 @@ const foreignProblem = (text: string): string =>
 export function isCanonicalBase64(text: string): boolean {
   if (text.length % 4 !== 0 || text.includes('-') || text.includes('_')) return false;
   if (Buffer.byteLength(text) !== text.length) return false;
-  let bytes = 0;
-  for (let at = 0; at < text.length; at += CHUNK)
-    bytes += scratch.write(text.slice(at, at + CHUNK), 'base64');
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  if (bytes !== (text.length / 4) * 3 - padding) return false;
+  for (let at = 0; at < text.length; at += CHUNK) {
+    const chunk = text.slice(at, at + CHUNK);
+    const isLast = at + CHUNK >= text.length;
+    const bytes = (chunk.length / 4) * 3 - (isLast ? padding : 0);
+    if (scratch.write(chunk, 'base64') !== bytes) return false;
+  }
   const last = text.slice(-4);
   return padding === 0 || Buffer.from(last, 'base64').toString('base64') === last;
 }

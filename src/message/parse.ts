@@ -16,6 +16,7 @@ import { type HeadersInput, resolveHeaders } from './custom-headers.ts';
 import { dataUriType, readDataUri } from './data-uri.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
 import { addIssue, FieldErrors, NOT_A_LIST } from './field-errors.ts';
+import type { ReadFiles } from './files.ts';
 import { encodedTextProblem } from './header.ts';
 import { MOST_PLACES, type ScannedHtml, scanHtml } from './html-pictures.ts';
 import { type Mailbox, type MailboxInput, parseMailbox } from './mailbox.ts';
@@ -43,15 +44,21 @@ import { parseSendAt } from './send-at.ts';
 /** A message, or all that is wrong with it: at most 100 errors, at least one. */
 export type ParsedMessage = { readonly message: Message } | { readonly errors: readonly FieldError[] };
 
-/** Validates what a caller sent: any JSON value. */
-export function parseMessage(input: unknown): ParsedMessage {
+const NONE: ReadFiles = new Map();
+
+/**
+ * Validates what a caller sent: any JSON value.
+ *
+ * @param files - those of it that were read already
+ */
+export function parseMessage(input: unknown, files = NONE): ParsedMessage {
   if (!isObject(input)) return { errors: [{ pointer: '', message: 'The message must be a JSON object.' }] };
   const errors = new FieldErrors();
   const visible = bounded(input);
   // One error a field: text that is too long need not match a pattern as well.
   const shape = safeParse(MessageSchema, visible, { abortPipeEarly: true });
   if (!shape.success) for (const issue of shape.issues) addIssue(errors, issue, '', fieldsAt);
-  const message = resolve(visible as MessageInput, errors);
+  const message = resolve(visible as MessageInput, files, errors);
   return errors.list.length > 0 ? { errors: errors.list } : { message };
 }
 
@@ -70,7 +77,7 @@ function fieldsAt(pointer: string): string[] {
  * Checks what the schema cannot say, and makes the message. What has the wrong shape is passed over, so
  * the message is whole only where no error was found.
  */
-function resolve(input: MessageInput, errors: FieldErrors): Message {
+function resolve(input: MessageInput, files: ReadFiles, errors: FieldErrors): Message {
   const from = resolveMailboxes(input.from, '/from', errors)[0] as Mailbox;
   const to = resolveMailboxes(input.to, '/to', errors);
   const cc = resolveMailboxes(unlessBlank(input.cc), '/cc', errors);
@@ -85,8 +92,8 @@ function resolve(input: MessageInput, errors: FieldErrors): Message {
   if (text === null && html === null && !errors.at('/text') && !errors.at('/html')) {
     errors.add('/text', 'Add text or html: a message needs a body.');
   }
-  const inlineImages = resolveInlineImages(input.inlineImages, errors);
-  const attachments = resolveAttachments(input.attachments, errors);
+  const inlineImages = resolveInlineImages(input.inlineImages, files, errors);
+  const attachments = resolveAttachments(input.attachments, files, errors);
   // Without a sender there is an error, and no message that has this domain.
   const domain = from?.address.slice(from.address.lastIndexOf('@') + 1) ?? 'invalid';
   const scanned = crossCheck(html, domain, input, errors);
@@ -235,14 +242,16 @@ function resolveInvitation(calendar: MessageInput['calendar'], errors: FieldErro
 
 /** The bytes of a part in canonical base64; a data URI in their place must not say another type. */
 function resolveContent(
-  value: unknown,
+  file: { readonly content: unknown },
+  files: ReadFiles,
   type: MediaType | null,
   pointer: string,
   errors: FieldErrors,
 ): string | null {
-  if (typeof value !== 'string') return null;
-  const claimed = dataUriType(value);
-  const read = claimed === null ? canonicalBase64(value) : readDataUri(value);
+  const { content } = file;
+  if (typeof content !== 'string') return null;
+  const claimed = dataUriType(content);
+  const read = files.get(file) ?? (claimed === null ? canonicalBase64(content) : readDataUri(content));
   if ('problem' in read) {
     errors.add(pointer, read.problem);
     return null;
@@ -286,6 +295,7 @@ interface UnnamedImage {
 
 function resolveInlineImages(
   images: MessageInput['inlineImages'],
+  files: ReadFiles,
   errors: FieldErrors,
 ): { readonly list: UnnamedImage[]; readonly warnings: FieldError[] } {
   const list: UnnamedImage[] = [];
@@ -297,7 +307,7 @@ function resolveInlineImages(
       ? null
       : resolveFilename(image.filename, `${at}/filename`, errors);
     const type = resolveMediaType(image.contentType, `${at}/contentType`, errors);
-    const content = resolveContent(image.content, type, `${at}/content`, errors);
+    const content = resolveContent(image, files, type, `${at}/content`, errors);
     if (type === null || content === null) continue;
     const { essence: contentType } = type;
     if (!isPictureType(contentType)) {
@@ -331,7 +341,11 @@ function withNames(images: readonly UnnamedImage[], attachments: readonly Attach
   });
 }
 
-function resolveAttachments(attachments: MessageInput['attachments'], errors: FieldErrors): Attachment[] {
+function resolveAttachments(
+  attachments: MessageInput['attachments'],
+  files: ReadFiles,
+  errors: FieldErrors,
+): Attachment[] {
   if (!Array.isArray(attachments)) return [];
   return attachments.flatMap((attachment, index) => {
     if (!isObject(attachment)) return [];
@@ -342,7 +356,7 @@ function resolveAttachments(attachments: MessageInput['attachments'], errors: Fi
       // MIME allows no base64 for these (RFC 2046 sections 5.1 and 5.2), so their bytes could change on the way.
       errors.add(`${at}/contentType`, 'Use "application/octet-stream" for a file of this type.');
     }
-    const content = resolveContent(attachment.content, type, `${at}/content`, errors);
+    const content = resolveContent(attachment, files, type, `${at}/content`, errors);
     if (type === null || content === null) return [];
     const contentType = formatMediaType(withoutName(type, filename, `${at}/contentType`, errors));
     return [{ filename, contentType, content, cid: attachment.cid || null }];

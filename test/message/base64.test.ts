@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalBase64 } from '../../src/message/base64.ts';
+import { type CanonicalBase64, canonicalBase64, canonicalInSlices } from '../../src/message/base64.ts';
+import { Pace } from '../../src/pace.ts';
 
 const bytes = Buffer.from(Array.from({ length: 200 }, (_, index) => (index * 37) % 256));
 const canonical = bytes.toString('base64');
@@ -12,24 +13,33 @@ function* cutAnywhere(text: string): Generator<string> {
   }
 }
 
+/** Both ways of reading, which say the same. */
+async function read(text: string): Promise<CanonicalBase64> {
+  const whole = canonicalBase64(text);
+  expect(await canonicalInSlices(text, new Pace())).toEqual(whole);
+  return whole;
+}
+
 describe('canonical base64', () => {
-  test('is any bytes, as encoded', () => {
-    fc.assert(
-      fc.property(fc.uint8Array(), (some) => {
+  test('is any bytes, as encoded', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array(), async (some) => {
         const text = Buffer.from(some).toString('base64');
-        expect(canonicalBase64(text)).toEqual({ base64: text });
+        expect(await read(text)).toEqual({ base64: text });
       }),
     );
   });
 
-  test('or nothing else, whatever comes', () => {
+  test('or nothing else, whatever comes', async () => {
     const unit = fc.constantFrom(...'ABQgw09+/=-_ \n\r\t*\u0141张');
-    fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit, maxLength: 24 })), (text) => {
-        const read = canonicalBase64(text);
-        if ('problem' in read) return;
-        expect(read.base64).toMatch(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
-        expect(Buffer.from(read.base64, 'base64').toString('base64')).toBe(read.base64);
+    const texts = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit, maxLength: 24 }));
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        const canonical = await read(text);
+        if ('problem' in canonical) return;
+        const { base64 } = canonical;
+        expect(base64).toMatch(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
+        expect(Buffer.from(base64, 'base64').toString('base64')).toBe(base64);
       }),
       { numRuns: 5000 },
     );
@@ -51,9 +61,9 @@ describe('canonical base64', () => {
     ['one byte without padding', 'AA', 'AA=='],
     ['two bytes without padding', 'AAA', 'AAA='],
     ['padding on a line of its own', 'AA\n==', 'AA=='],
-  ])('comes of %s', (_, text, expected = canonical) => {
+  ])('comes of %s', async (_, text, expected = canonical) => {
     for (const whole of [text, ...cutAnywhere(text)]) {
-      expect(canonicalBase64(whole)).toEqual({ base64: expected });
+      expect(await read(whole)).toEqual({ base64: expected });
     }
   });
 
@@ -72,17 +82,17 @@ describe('canonical base64', () => {
     ['a space where a "+" was', canonical.replace('+', ' '), /decoded once too often/],
     ['spaces where each "+" was', canonical.replaceAll('+', ' '), /decoded once too often/],
     ['a space and no padding', 'AAAA AAA', /decoded once too often/],
-  ])('does not come of %s', (_, text, problem) => {
+  ])('does not come of %s', async (_, text, problem) => {
     for (const whole of [text, ...cutAnywhere(text)]) {
-      expect(canonicalBase64(whole)).toEqual({ problem: expect.stringMatching(problem) });
+      expect(await read(whole)).toEqual({ problem: expect.stringMatching(problem) });
     }
   });
 
-  test('of megabytes, good or bad', () => {
+  test('of megabytes, good or bad', async () => {
     const large = Buffer.alloc(12_000_000, 7).toString('base64');
-    expect(canonicalBase64(large)).toEqual({ base64: large });
-    expect(canonicalBase64(large.replace(/.{76}/g, '$&\r\n'))).toEqual({ base64: large });
-    const bad = canonicalBase64(`${large}*`);
+    expect(await read(large)).toEqual({ base64: large });
+    expect(await read(large.replace(/.{76}/g, '$&\r\n'))).toEqual({ base64: large });
+    const bad = await read(`${large}*`);
     expect('problem' in bad && bad.problem.length).toBeLessThan(200);
   });
 });

@@ -1,5 +1,6 @@
 /** A body's JSON, and what can be told of it before it is parsed. */
 
+import { isUtf8 } from 'node:buffer';
 import { isCanonicalBase64 } from './message/base64.ts';
 import { type Failure, failure } from './outcome.ts';
 import { Pace } from './pace.ts';
@@ -102,21 +103,30 @@ function backslashesBefore(json: Buffer, at: number, start: number): number {
   return at - from;
 }
 
+type Parsed = { readonly json: unknown } | Failure;
+
 /** The parsed JSON (RFC 8259), or why there is none. Others have a turn between two pieces of a large one. */
-export async function parseJson(body: Uint8Array): Promise<{ readonly json: unknown } | Failure> {
+export async function parseJson(body: Uint8Array): Promise<Parsed> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const pace = new Pace();
+  // It has neither a long string nor too many values.
+  if (bytes.length < LONG) return parseAtOnce(bytes, pace);
   const scanned = scan(bytes, MOST_VALUES);
   await pace.giveWay();
+  if (!scanned && isUtf8(bytes)) {
+    return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
+  }
   const json =
     scanned &&
     ((await parseApart(bytes, scanned.long, pace)) ?? (await parseList(bytes, scanned.elements, pace)));
-  if (json !== null) return { json };
+  return json === null ? parseAtOnce(bytes, pace) : { json };
+}
 
+async function parseAtOnce(bytes: Buffer, pace: Pace): Promise<Parsed> {
   const text = decodeUtf8(bytes);
-  if (text === null)
+  if (text === null) {
     return isGzip(bytes) ? UNSAID_GZIP : failure('invalid-request', 'The body is not UTF-8.');
-  if (!scanned) return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
+  }
   await pace.giveWay();
   try {
     return { json: JSON.parse(text) };

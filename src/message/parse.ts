@@ -97,7 +97,8 @@ function resolve(input: MessageInput, files: ReadFiles, errors: FieldErrors): Me
   // Without a sender there is an error, and no message that has this domain.
   const domain = from?.address.slice(from.address.lastIndexOf('@') + 1) ?? 'invalid';
   const scanned = crossCheck(html, domain, input, errors);
-  const warnings = [...inlineImages.warnings, ...checkReferred(attachments, scanned, errors)];
+  const isShown = (file: Attachment): file is InlineImage => isShownBy(scanned, file);
+  const warnings = [...inlineImages.warnings, ...checkShown(attachments, isShown, errors)];
   for (const message of scanned?.warnings ?? []) warnings.push({ pointer: '/html', message });
   return {
     from,
@@ -110,8 +111,11 @@ function resolve(input: MessageInput, files: ReadFiles, errors: FieldErrors): Me
     html: scanned === null ? html : scanned.html,
     label: resolveLabel(input.label, errors),
     sendAt: resolveSendAt(input.sendAt, errors),
-    inlineImages: withNames([...inlineImages.list, ...(scanned?.embedded ?? [])], attachments),
-    attachments,
+    inlineImages: [
+      ...withNames([...inlineImages.list, ...(scanned?.embedded ?? [])], attachments),
+      ...attachments.filter(isShown),
+    ],
+    attachments: attachments.filter((file) => !isShown(file)),
     calendar: resolveInvitation(input.calendar, errors),
     returnPath: resolveReturnPath(input.returnPath, errors),
     messageId: resolveMessageId(input.messageId, errors),
@@ -376,21 +380,28 @@ function withoutName(type: MediaType, filename: string, pointer: string, errors:
   return { ...type, parameters: type.parameters.filter((parameter) => parameter !== name) };
 }
 
-/** An attachment that the HTML refers to is held to what an inline image is, if it is a picture. */
-function checkReferred(
+/**
+ * Whether the HTML shows a file as a picture. Then it is an inline image: mail clients look for its part beside the HTML
+ * (RFC 2387), and some for none among the files.
+ */
+const isShownBy = (scanned: ScannedHtml | null, { cid, contentType }: Attachment): boolean =>
+  cid !== null && scanned?.references.has(cid) === true && contentType.startsWith('image/');
+
+/** An attachment that the HTML shows is held to what an inline image is. */
+function checkShown(
   attachments: readonly Attachment[],
-  scanned: ScannedHtml | null,
+  isShown: (file: Attachment) => boolean,
   errors: FieldErrors,
 ): FieldError[] {
-  return attachments.flatMap(({ cid, contentType, content }, index) => {
-    const type = essenceOf(contentType.replace(/;.*$/s, ''));
-    if (cid === null || scanned?.references.has(cid) !== true || !type.startsWith('image/')) return [];
+  return attachments.flatMap((file, index) => {
+    if (!isShown(file)) return [];
+    const type = essenceOf(file.contentType.replace(/;.*$/s, ''));
     const at = `/attachments/${index}`;
     if (!isPictureType(type)) {
       errors.add(`${at}/contentType`, `The html shows this file: use one of ${PICTURE_TYPES.join(', ')}.`);
       return [];
     }
-    const problem = pictureProblem(content, type);
+    const problem = pictureProblem(file.content, type);
     if (problem !== null) errors.add(`${at}/content`, problem);
     const warning = pictureWarning(type);
     return warning === null ? [] : [{ pointer: at, message: warning }];

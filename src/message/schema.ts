@@ -106,7 +106,7 @@ export const AttachmentSchema = v.pipe(
     'Use an attachment: {"filename", "contentType", "content"}.',
   ),
   v.title('Attachment'),
-  v.description('A file. With a `cid` the HTML may refer to it.'),
+  v.description('A file. With a `cid` the HTML may refer to it; a picture that it shows is an inline image.'),
 );
 
 export const CalendarSchema = v.pipe(

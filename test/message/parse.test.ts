@@ -314,9 +314,18 @@ describe('an attachment with a Content-ID', () => {
   test('may be referred to, or not', () => {
     expect(parsed({ attachments: [attached] }).attachments).toEqual([attached]);
     expect(parsed({ html: '<p>', attachments: [attached] }).attachments).toEqual([attached]);
-    const { attachments, warnings } = parsed({ html: '<img src="cid:logo">', attachments: [attached] });
-    expect(attachments).toEqual([attached]);
-    expect(warnings).toEqual([]);
+  });
+
+  test('is an inline image where the HTML shows it', () => {
+    const other = { ...attached, cid: 'other' };
+    const message = parsed({
+      html: '<img src="cid:logo"><img src="cid:image1">',
+      inlineImages: [image],
+      attachments: [other, attached],
+    });
+    expect(message.inlineImages).toEqual([{ ...image, filename: 'image-1.png' }, attached]);
+    expect(message.attachments).toEqual([other]);
+    expect(message.warnings).toEqual([]);
   });
 
   test('is held to what an inline image is, where the HTML shows it', () => {

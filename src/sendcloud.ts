@@ -9,6 +9,9 @@ export const QUOTA_WINDOW_MS = 60_000;
 /** The largest message, in bytes as transferred. */
 export const MAX_MESSAGE_BYTES = 16_000_000;
 
+/** The longest line that upstream leaves as it is, in bytes without its end: less than RFC 5321 allows. */
+export const MAX_LINE = 990;
+
 /** Addresses each in to, cc and bcc, and in Reply-To. */
 export const MAX_RECIPIENTS = 100;
 export const MAX_REPLY_TO = 3;

@@ -23,8 +23,8 @@ const LF = 0x0a;
 
 export const IDEMPOTENCY_KEY = 'idempotency-key';
 
-/** RFC 5322 section 2.1.1, without the line end. Upstream breaks up longer lines. */
-export const MAX_LINE = 998;
+/** RFC 5322 section 2.1.1, without the line end. */
+const MAX_LINE = 998;
 /** Haraka does not look at those that follow. */
 const MAX_LINES = 1000;
 

@@ -1,6 +1,7 @@
 /** A text in transfer: 7bit where that is safe, else quoted-printable or base64, whichever is shorter. */
 
 import type { Pace } from '../pace.ts';
+import { MAX_LINE } from '../sendcloud.ts';
 import { type Body, MAX_ENCODED_LINE, wrappedSize, writeLineEnd, writeLines } from './transfer.ts';
 
 const CR = 0x0d;
@@ -8,9 +9,6 @@ const LF = 0x0a;
 const SPACE = 0x20;
 const TAB = 0x09;
 const EQUALS = 0x3d;
-
-/** Upstream breaks up lines over 990 bytes. */
-const MAX_PLAIN_LINE = 990;
 
 /** Text, its line ends as CRLF (RFC 2046 section 4.1.1). Others have a turn between two slices of a large one. */
 export async function textBody(text: string, pace: Pace): Promise<Body> {
@@ -127,7 +125,7 @@ class Quoter {
       const byte = bytes[from] as number;
       const kind = KIND[byte] as number;
       if (kind === LINE_END) {
-        if (from - lineStart > MAX_PLAIN_LINE) isPlain = false;
+        if (from - lineStart > MAX_LINE) isPlain = false;
         if (byte === CR && from + 1 < length && bytes[from + 1] === LF) from++;
         else size++;
         from++;
@@ -172,7 +170,7 @@ class Quoter {
     slices.at = from;
     this.#lineLength = from - lineStart;
     this.#column = column;
-    this.isPlain = isPlain && this.#lineLength <= MAX_PLAIN_LINE;
+    this.isPlain = isPlain && this.#lineLength <= MAX_LINE;
     this.size = size + from;
     return at;
   }

@@ -8,7 +8,7 @@ import type { Account } from '../account.ts';
 import type { FieldError } from '../outcome.ts';
 import { type Failure, failure } from '../outcome.ts';
 import { Pace } from '../pace.ts';
-import { MAX_RECIPIENTS } from '../sendcloud.ts';
+import { MAX_LINE, MAX_RECIPIENTS } from '../sendcloud.ts';
 import { FieldErrors } from './field-errors.ts';
 import {
   addressesIn,
@@ -16,7 +16,6 @@ import {
   type HeaderField,
   type HeaderSection,
   headerProblem,
-  MAX_LINE,
   parseHeaderSection,
   withoutFields,
 } from './header-section.ts';
@@ -43,7 +42,7 @@ export interface WholeMessage {
 
 const LONG_LINE: FieldError = {
   pointer: '',
-  message: `A line has more than ${MAX_LINE} bytes; servers on the way may break it up.`,
+  message: `A line has more than ${MAX_LINE} bytes: upstream may break it up.`,
 };
 
 /** What a sender policy would refuse; without one it goes out as its author wrote it. */

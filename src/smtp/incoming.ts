@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import type { SMTPServerDataStream } from 'smtp-server';
 import { HeaderEnd } from '../message/header-section.ts';
 import { type Failure, failure } from '../outcome.ts';
+import { MAX_LINE } from '../sendcloud.ts';
 import { Lines } from './lines.ts';
 import { detailReply, type Reply, replyOf } from './reply.ts';
 
@@ -77,7 +78,7 @@ export class Incoming extends Transform {
 
   /** What upstream may not show as it was written. */
   get warnings(): readonly string[] {
-    return this.#lines.hasLong ? ['A line has more than 998 bytes: upstream may break it up.'] : [];
+    return this.#lines.hasLong ? [`A line has more than ${MAX_LINE} bytes: upstream may break it up.`] : [];
   }
 
   /** Reads the header section, and a short message to its end; null where there is a flaw by then. */

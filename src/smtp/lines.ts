@@ -1,20 +1,20 @@
 /** The lines of a message as its bytes stream by. */
 
-import { MAX_LINE } from '../message/header-section.ts';
+import { MAX_LINE } from '../sendcloud.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;
 
 export class Lines {
-  /** A line has more than 998 bytes, against RFC 5321 section 4.5.3.1.6. */
+  /** A line is longer than upstream leaves it. */
   hasLong = false;
   /** Of the line that has not ended yet. */
   #length = 0;
   #endsInCr = false;
 
   /**
-   * Whether a CR stands alone in the message that goes on with these bytes (RFC 5321 section 2.3.8). The SMTP client
-   * library would make a line end of it, in the middle of a header for instance.
+   * Whether a CR stands alone in the message that goes on with these bytes (RFC 5321 section 2.3.8). A server that
+   * takes it for a line end would read another message than ours, with a header more for instance.
    */
   hasLoneCr(chunk: Uint8Array): boolean {
     if (this.#endsInCr && chunk[0] !== LF) return true;

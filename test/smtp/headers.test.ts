@@ -185,13 +185,13 @@ describe.concurrent('the log', { timeout: 60_000 }, () => {
   it('warns of lines that upstream may break up', async () => {
     await using door = await startDoor();
     const client = await loggedIn(door.smtpPort);
-    await client.transact({ body: `${MESSAGE}${'x'.repeat(998)}\r\n` });
-    await client.transact({ body: `${MESSAGE}${'x'.repeat(999)}\r\n` });
-    await client.transact({ body: `${MESSAGE}${'x\r\n'.repeat(50_000)}${'x'.repeat(999)}\n\r\n` });
-    const warnings = ['A line has more than 998 bytes: upstream may break it up.'];
+    await client.transact({ body: `${MESSAGE}${'x'.repeat(990)}\r\n` });
+    await client.transact({ body: `${MESSAGE}${'x'.repeat(991)}\r\n` });
+    await client.transact({ body: `${MESSAGE}${'x\r\n'.repeat(50_000)}${'x'.repeat(991)}\n\r\n` });
+    const warnings = ['A line has more than 990 bytes: upstream may break it up.'];
     expect(door.logged('message').map((facts) => facts.warnings)).toEqual([[], warnings, warnings]);
     const mail = await PostalMime.parse(door.upstream.taken[1]?.message ?? '');
-    expect(mail.text).toContain('x'.repeat(999));
+    expect(mail.text).toContain('x'.repeat(991));
     client.destroy();
   });
 

@@ -16,6 +16,7 @@ import {
   type HeaderField,
   type HeaderSection,
   headerProblem,
+  IDEMPOTENCY_KEY,
   parseHeaderSection,
   withoutFields,
 } from './header-section.ts';
@@ -76,9 +77,13 @@ export async function parseWhole(input: WholeInput, account: Account): Promise<W
   const section = parseHeaderSection(headerBytes);
   if (!section.fields.some(({ name }) => name !== ''))
     errors.add('', 'Give a message with a header section (RFC 5322).');
+  if (section.fields.some(({ name }) => name === IDEMPOTENCY_KEY)) {
+    errors.add('', 'Send the Idempotency-Key as a header of the request, and take it out of the message.');
+  }
   const label = labelOf(input.label, errors);
-  const from = senderOf(input, section, errors);
-  const to = recipientsOf(input, section, errors);
+  const named = envelopeFields(input, section, errors);
+  const from = senderOf(input, named, errors);
+  const to = recipientsOf(input, named, errors);
   if (errors.list.length > 0) return invalid(errors);
 
   const problem = headerProblem(section, account);
@@ -227,28 +232,39 @@ function labelOf(label: string | null, errors: FieldErrors): number | null {
   return null;
 }
 
+/** Finds the fields that the envelope is made from. */
+type Named = (name: 'sender' | 'from' | 'to' | 'cc' | 'bcc') => readonly HeaderField[];
+
+/** Those of the resending, where the message was resent: its own say who got it before (RFC 5322 section 3.6.6). */
+function envelopeFields(input: WholeInput, { fields }: HeaderSection, errors: FieldErrors): Named {
+  const resendings = fields.filter(({ name }) => name === 'resent-from').length;
+  if (resendings > 1 && (input.from === null || input.to.length === 0)) {
+    errors.add('/to', 'Give sender and recipients as ?from=…&to=…: the message was resent more than once.');
+  }
+  return (name) => fields.filter((field) => field.name === (resendings > 0 ? `resent-${name}` : name));
+}
+
 /** The envelope's sender: Sender where the message has one, since From may be several (RFC 5322 section 3.6.2). */
-function senderOf(input: WholeInput, section: HeaderSection, errors: FieldErrors): string {
+function senderOf(input: WholeInput, named: Named, errors: FieldErrors): string {
   if (input.from !== null) return addressOf(input.from, '/from', errors);
-  const field = ['sender', 'from']
-    .map((name) => section.fields.find((one) => one.name === name))
-    .find((one) => one !== undefined);
+  const [field] = [...named('sender'), ...named('from')];
   const [address] = field ? (addressesIn(field) ?? []) : [];
   if (address !== undefined) return address;
-  errors.add('/from', 'Give the sender as ?from=…, or a From field with an address.');
+  errors.add(
+    '/from',
+    field
+      ? `Give the sender as ?from=…: no address can be read from the ${field.name} field.`
+      : 'Give the sender as ?from=…, or a From field with an address.',
+  );
   return '';
 }
 
-const RECIPIENT_FIELDS = ['to', 'cc', 'bcc'];
-
 /** Each mailbox once, whatever the case it is written in. */
-function recipientsOf(input: WholeInput, section: HeaderSection, errors: FieldErrors): string[] {
+function recipientsOf(input: WholeInput, named: Named, errors: FieldErrors): string[] {
   const all =
     input.to.length > 0
       ? input.to.slice(0, MOST_RECIPIENTS + 1).map((one) => addressOf(one, '/to', errors))
-      : section.fields
-          .filter(({ name }) => RECIPIENT_FIELDS.includes(name))
-          .flatMap((field) => listed(field, errors));
+      : (['to', 'cc', 'bcc'] as const).flatMap(named).flatMap((field) => listed(field, errors));
   if (all.length > MOST_RECIPIENTS) errors.add('/to', `List at most ${MOST_RECIPIENTS} recipients.`);
   const seen = new Set<string>();
   const unique = all.filter((address) => {
@@ -262,19 +278,26 @@ function recipientsOf(input: WholeInput, section: HeaderSection, errors: FieldEr
   return unique;
 }
 
+/** A group, such as "Team: a@b.example, c@d.example;" and "undisclosed-recipients:;" (RFC 5322 section 3.4). */
+const GROUP = /^(?:[^:<>@"(),]*|"[^"\\]*" *):([^:;]*);$/;
+
 function listed(field: HeaderField, errors: FieldErrors): readonly string[] {
-  // An empty group, as "undisclosed-recipients:;" is one.
-  if (/^[^:]*:\s*;$/.test(field.value)) return [];
-  const addresses = addressesIn(field);
+  const [, members = field.value] = GROUP.exec(field.value) ?? [];
+  const addresses = addressesIn({ ...field, value: members });
   if (addresses === null) {
-    errors.add('/to', `Give the recipients as ?to=…: the ${field.name} field is no plain list of addresses.`);
+    const detail = `the ${field.name} field is not addresses with commas between them.`;
+    errors.add('/to', `Give the recipients as ?to=…: ${detail}`);
   }
   return addresses ?? [];
 }
 
+/** What a query makes of a "+" that is not percent-encoded. */
+const DECODED_PLUS = /^[^<>",]* [^<>",]*@/;
+
 function addressOf(mailbox: string, pointer: string, errors: FieldErrors): string {
   const parsed = parseMailbox(mailbox);
   if ('mailbox' in parsed) return parsed.mailbox.address;
-  errors.add(pointer, parsed.problem);
+  const hint = DECODED_PLUS.test(mailbox) ? ' In a query, write "+" as %2B.' : '';
+  errors.add(pointer, parsed.problem + hint);
   return '';
 }

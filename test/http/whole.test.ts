@@ -93,6 +93,44 @@ describe.concurrent('a whole message', () => {
     expect(await postern.drawn()).toBe(0);
   });
 
+  it.each([
+    [
+      'a message that was resent, to whom it was resent',
+      `Resent-From: amy@ifaxin.com\r\nResent-To: new@ifaxin.com\r\nResent-Bcc: hidden@ifaxin.com\r\n${MESSAGE}`,
+      ['amy@ifaxin.com', 'new@ifaxin.com', 'hidden@ifaxin.com'],
+    ],
+    [
+      'groups, to their members',
+      'From: amy@ifaxin.com\r\nTo: Team: a@ifaxin.com, Ben <b@ifaxin.com>;\r\nCc: "No: one": ;\r\n\r\nx\r\n',
+      ['amy@ifaxin.com', 'a@ifaxin.com', 'b@ifaxin.com'],
+    ],
+  ])('has the envelope of %s', async (_, message, [from, ...to]) => {
+    await using postern = await startPostern();
+    expect(await (await post(postern, message)).json()).toMatchObject({ accepted: to });
+    expect(taken(postern)).toMatchObject({ from });
+    expect(text(postern)).not.toMatch(/hidden/);
+  });
+
+  it.each([
+    ['resent twice', `Resent-From: a@ifaxin.com\r\n`.repeat(2) + MESSAGE, '', /resent more than once/],
+    [
+      'with an unreadable From',
+      'From: J\xf6rg <a@ifaxin.com>\r\nTo: b@ifaxin.com\r\n\r\nx',
+      '',
+      /the from field/,
+    ],
+    ['with semicolons', 'From: a@ifaxin.com\r\nTo: b@ifaxin.com; c@ifaxin.com\r\n\r\nx', '', /commas/],
+    ['to an address with a bare "+"', MESSAGE, '?to=ben+tag@ifaxin.com', /"\+" as %2B/],
+    ['with an Idempotency-Key of its own', `Idempotency-Key: a\r\n${MESSAGE}`, '', /header of the request/],
+  ])('%s is told what to do', async (_, message, query, problem) => {
+    await using postern = await startPostern();
+    const response = await post(postern, Buffer.from(message, 'latin1'), query);
+    expect(await response.json()).toMatchObject({
+      code: 'invalid-message',
+      errors: [{ message: expect.stringMatching(problem) }],
+    });
+  });
+
   it('goes out with a body that is larger than a header section may be', async () => {
     await using postern = await startPostern();
     const large = MESSAGE + 'a line of the body\r\n'.repeat(50_000);

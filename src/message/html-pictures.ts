@@ -74,6 +74,8 @@ const POSSIBLE = new RegExp(
     '&#(?:x0*(?:3a|4[1349]|54|6[1349]|74|[9ad])(?![0-9a-f])|0*(?:58|6[578]|73|84|9[79]?|1[03]|100|105|116)(?!\\d))',
     '&(?:Tab|NewLine);',
     '\\\\',
+    '(?:blob|file):',
+    ';base64,',
   ].join('|'),
   'i',
 );
@@ -89,6 +91,8 @@ const URL_ATTRIBUTE = /^(?:[\w-]+:)?(?:src|href|data|poster|lowsrc|dynsrc|longde
 const PICTURE_ELEMENT = /^(?:img|image|input|v:.*)$/;
 /** As template engines write quotes that are none of HTML's or CSS's: `url(&quot;data:…&quot;)` in a style sheet. */
 const QUOTED_ONCE_MORE = /^(?:[^\w&]|&#?\w{1,9};){1,20}data:image\//i;
+/** What only the author's own page or disk has, and a data URI without its scheme. */
+const NOT_SENT = /^\s*(?:(?:blob|file):|image\/[\w.+-]+;base64,)/i;
 const DATA_PICTURE = /data:image\/[\w.+-]+[;,]/i;
 
 /** The Content-ID that a URL refers to, decoded; null where it is no `cid:` URL. */
@@ -109,6 +113,19 @@ function cidOf(url: string): string | null {
     return id;
   }
 }
+
+/** Types of what else a style sheet may hold, such as fonts. */
+const NO_PICTURE = /^(?:application|audio|text|video|(?:x-)?font)\//;
+
+/** Whether a URL of a style sheet may be a picture's: a font is often called a stream of bytes, and its bytes tell. */
+function isForPicture(url: string): boolean {
+  const type = dataUriType(url);
+  if (type === null || !isUntyped(type)) return type === null || !NO_PICTURE.test(type);
+  const data = readDataUri(url);
+  return 'base64' in data && pictureType(data.base64) !== null;
+}
+
+const isUntyped = (type: string): boolean => type === '' || type === 'application/octet-stream';
 
 function withoutCommasAtEnd(url: string): string {
   let end = url.length;
@@ -185,9 +202,7 @@ class Scan {
     if (!POSSIBLE.test(css)) return;
     for (const { start, end, url, isBroken } of cssUrls(css)) {
       if (this.isDone) return;
-      const type = dataUriType(url);
-      // A font, for example, is none of ours.
-      if (type !== null && !type.startsWith('image/')) continue;
+      if (!isForPicture(url)) continue;
       this.#url(url, place(start), place(end), isBroken ? 'url() without quotes' : null);
     }
   }
@@ -221,6 +236,9 @@ class Scan {
     const type = dataUriType(url);
     if (type === null) {
       if (QUOTED_ONCE_MORE.test(url)) this.#leave(this.#nameOf(url, start), 'a URL with quotes of its own');
+      if (elsewhere === null && NOT_SENT.test(url)) {
+        this.#warn(`The picture at character ${start + 1} ("${excerpt(url.trim())}") is not in the message.`);
+      }
       return;
     }
     if (elsewhere === null) {
@@ -268,12 +286,11 @@ class Scan {
   ):
     | (EmbeddedPicture & { readonly fragment: string; readonly isNew: boolean })
     | { readonly problem: string } {
-    const isUntyped = type === '' || type === 'application/octet-stream';
-    if (!isUntyped && !isPictureType(type)) return { problem: USE_ONE_OF };
+    if (!isUntyped(type) && !isPictureType(type)) return { problem: USE_ONE_OF };
     const data = readDataUri(uri);
     if ('problem' in data) return data;
     const { base64: content, fragment } = data;
-    const contentType = isUntyped ? pictureType(content) : (type as PictureType);
+    const contentType = isUntyped(type) ? pictureType(content) : (type as PictureType);
     if (contentType === null) return { problem: USE_ONE_OF };
     const known = this.#embedded.get(content);
     if (known?.contentType === contentType) return { ...known, fragment, isNew: false };

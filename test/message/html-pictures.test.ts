@@ -208,6 +208,11 @@ describe('a picture in a data URI', () => {
     [`<img srcset="&#32;${decimal(uri)}, ${uri}&#44;">`, '<img srcset="&#32;cid:#1, cid:#1&#44;">'],
     [`<td style="background-image:url('${uri}')">`, `<td style="background-image:url('cid:#1')">`],
     [`<td style='background:url("${uri}") no-repeat'>`, `<td style='background:url("cid:#1") no-repeat'>`],
+    [`<td style="background:url(data:;base64,${png})">`, '<td style="background:url(cid:#1)">'],
+    [
+      `<style>a{b:url('data:application/octet-stream;base64,${png}')}</style>`,
+      `<style>a{b:url('cid:#1')}</style>`,
+    ],
     [`<td style="background:url( ${uri} )">`, '<td style="background:url( cid:#1 )">'],
     [`<td style=background:url(${uri})>`, '<td style=background:url(cid:#1)>'],
     [
@@ -341,10 +346,24 @@ describe('a picture in a data URI', () => {
   });
 
   test.each([
+    '<img src="blob:https://ifaxin.com/0f7a">',
+    '<td style="background:url(\'file:///C:/a.png\')">',
+    `<img src="image/png;base64,${png}">`,
+  ])('that is not in the message is told of: %s', (html) => {
+    const warning = {
+      pointer: '/html',
+      message: expect.stringMatching(/^The picture at character \d+ .* not in/),
+    };
+    expect(parsed({ html })).toMatchObject({ html, embedded: 0, warnings: [warning] });
+  });
+
+  test.each([
     '<a href="data:text/plain,x">',
+    '<a href="file:///C:/a.png">',
     '<link rel="icon" href="data:,">',
     '<style>@font-face { src: url(data:font/woff2;base64,AAAA) }</style>',
     '<style>@font-face { src: url("data:application/octet-stream;base64,AAAA") }</style>',
+    '<style>@font-face { src: url(data:;base64,AAAA), url(data:x-font/woff;base64,AAAA) }</style>',
     '<p>data:image/png;base64,AAAA</p>',
     `<!-- <img src="${uri}"> -->`,
     `<textarea><img src="${uri}"></textarea>`,
@@ -412,6 +431,8 @@ describe('a picture in a data URI', () => {
       `<img srcset="${tiff} 1x">`,
       `<table background="${tiff}">`,
       `<td style="background:url(${tiff})">`,
+      '<td style="background:url(data:image;base64,AAAA)">',
+      '<td style="background:url(data:img/png;base64,AAAA)">',
       `<style>a{b:url('${tiff}')}</style>`,
       `<!--[if mso]><v:fill src="${tiff}"/><![endif]-->`,
       `<video poster="${tiff}">`,

@@ -31,11 +31,13 @@ const METHOD_LINE = /^METHOD(?:;[^:]*)?:\s*(.*?)\s*$/i;
 /**
  * Makes the text of an iCalendar object fit for sending: CRLF line ends, lines folded at 75 octets, and the METHOD
  * that the part's content type has to repeat (RFC 6047 section 2.4), added where it is missing.
+ *
+ * `lacks` names what a request needs for mail clients to offer an answer, and has not.
  */
 export function resolveCalendar(
   method: string,
   text: string,
-): { readonly content: string } | { readonly problem: string } {
+): { readonly content: string; readonly lacks: readonly string[] } | { readonly problem: string } {
   const source = text.replace(/^\ufeff?\s*/, '').trimEnd();
   if (!/^BEGIN:VCALENDAR\s*[\r\n]/i.test(source.slice(0, 100))) {
     return { problem: 'Use the text of an iCalendar object: it starts with BEGIN:VCALENDAR.' };
@@ -70,7 +72,25 @@ export function resolveCalendar(
       problem: `Use the same method here as in "method": the calendar has METHOD:${excerpt(methods.join(', '))}.`,
     };
   }
-  return { content: `${lines.map(fold).join('\r\n')}\r\n` };
+  return {
+    content: `${lines.map(fold).join('\r\n')}\r\n`,
+    lacks: method === 'REQUEST' ? lacksOf(lines) : [],
+  };
+}
+
+/** RFC 5546 section 3.2.2. */
+const NEEDED = ['UID', 'DTSTAMP', 'DTSTART', 'ORGANIZER', 'ATTENDEE'];
+
+function lacksOf(lines: readonly string[]): string[] {
+  const begin = lines.findIndex((line) => /^BEGIN:\s*VEVENT$/i.test(line));
+  if (begin === -1)
+    return lines.some((line) => /^BEGIN:\s*V(?:TODO|JOURNAL|FREEBUSY)$/i.test(line)) ? [] : ['VEVENT'];
+  const event = lines.slice(
+    begin,
+    lines.findIndex((line) => /^END:\s*VEVENT$/i.test(line)),
+  );
+  const names = new Set(event.map((line) => CONTENT_LINE.exec(line)?.[1]?.toUpperCase()));
+  return NEEDED.filter((name) => !names.has(name));
 }
 
 /** Whether components are nested, in a single VCALENDAR. */

@@ -116,7 +116,7 @@ function resolve(input: MessageInput, files: ReadFiles, errors: FieldErrors): Me
       ...attachments.filter(isShown),
     ],
     attachments: attachments.filter((file) => !isShown(file)),
-    calendar: resolveInvitation(input.calendar, errors),
+    calendar: resolveInvitation(input.calendar, warnings, errors),
     returnPath: resolveReturnPath(input.returnPath, errors),
     messageId: resolveMessageId(input.messageId, errors),
     headers: resolveCustomHeaders(input.headers, errors),
@@ -231,7 +231,11 @@ function resolveMessageId(value: string | null | undefined, errors: FieldErrors)
   return `<${id}>`;
 }
 
-function resolveInvitation(calendar: MessageInput['calendar'], errors: FieldErrors): Calendar | null {
+function resolveInvitation(
+  calendar: MessageInput['calendar'],
+  warnings: FieldError[],
+  errors: FieldErrors,
+): Calendar | null {
   if (!isObject(calendar)) return null;
   const method = errors.at('/calendar/method') ? null : calendar.method.trim().toUpperCase();
   if (method !== null && !(CALENDAR_METHODS as readonly string[]).includes(method)) {
@@ -239,9 +243,16 @@ function resolveInvitation(calendar: MessageInput['calendar'], errors: FieldErro
   }
   if (method === null || errors.at('/calendar')) return null;
   const resolved = resolveCalendar(method, calendar.content);
-  if ('content' in resolved) return { method, content: resolved.content };
-  errors.add('/calendar/content', resolved.problem);
-  return null;
+  if ('problem' in resolved) {
+    errors.add('/calendar/content', resolved.problem);
+    return null;
+  }
+  const { content, lacks } = resolved;
+  if (lacks.length > 0) {
+    const message = `Mail clients may offer no answer to it: it lacks ${lacks.join(', ')} (RFC 5546 section 3.2.2).`;
+    warnings.push({ pointer: '/calendar/content', message });
+  }
+  return { method, content };
 }
 
 /** The bytes of a part in canonical base64; a data URI in their place must not say another type. */

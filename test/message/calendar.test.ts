@@ -13,6 +13,10 @@ const parsed = (calendar: unknown) => {
   if ('errors' in result) throw new Error(JSON.stringify(result.errors));
   return result.message.calendar;
 };
+const warningsOf = (calendar: unknown) => {
+  const result = parseMessage({ ...base, calendar });
+  return 'message' in result ? result.message.warnings : [];
+};
 const errorsOf = (calendar: unknown) => {
   const result = parseMessage({ ...base, calendar });
   return 'errors' in result ? result.errors.map(({ pointer, message }) => [pointer, message]) : [];
@@ -50,6 +54,32 @@ describe('a calendar', () => {
     expect(parsed({ method: 'CANCEL', content: lines(...event).join('\n') })?.content).toBe(
       `${['BEGIN:VCALENDAR', 'METHOD:CANCEL', ...lines(...event).slice(1)].join('\r\n')}\r\n`,
     );
+  });
+
+  test('that can be answered has what a request needs, or a warning', () => {
+    const needed = [
+      'UID:1@ifaxin.com',
+      'DTSTAMP:20270101T000000Z',
+      'DTSTART;TZID=Asia/Shanghai:20270102T090000',
+      'ORGANIZER:mailto:support@ifaxin.com',
+      'attendee;RSVP=TRUE:mailto:ben@ifaxin.com',
+    ];
+    const zone = ['BEGIN:VTIMEZONE', 'TZID:Asia/Shanghai', 'DTSTART:19700101T000000', 'END:VTIMEZONE'];
+    const of = (...inner: string[]) => lines(...zone, 'BEGIN:VEVENT', ...inner, 'END:VEVENT').join('\r\n');
+    expect(warningsOf({ method: 'REQUEST', content: of(...needed) })).toEqual([]);
+    for (const [index, line] of needed.entries()) {
+      const [name = ''] = /^\w+/.exec(line) ?? [];
+      const content = of(...needed.toSpliced(index, 1));
+      expect(warningsOf({ method: 'request', content })).toEqual([
+        { pointer: '/calendar/content', message: expect.stringContaining(`lacks ${name.toUpperCase()} (`) },
+      ]);
+      expect(warningsOf({ method: 'PUBLISH', content })).toEqual([]);
+    }
+    expect(warningsOf({ method: 'REQUEST', content: lines().join('\r\n') })).toMatchObject([
+      { message: expect.stringContaining('lacks VEVENT') },
+    ]);
+    const todo = lines('BEGIN:VTODO', 'UID:1', 'END:VTODO').join('\r\n');
+    expect(warningsOf({ method: 'REQUEST', content: todo })).toEqual([]);
   });
 
   test('has lines of at most 75 octets, and the same text', () => {

@@ -68,7 +68,7 @@ describe('a message', () => {
       label: '31337',
       returnPath: 'bounces@IFAXIN.com',
       messageId: 'order-17@ifaxin.com',
-      calendar: { method: 'request', content: 'BEGIN:VCALENDAR\nEND:VCALENDAR\n' },
+      calendar: { method: 'publish', content: 'BEGIN:VCALENDAR\nEND:VCALENDAR\n' },
       inlineImages: [{ ...image, filename: 'test.png' }],
       attachments: [
         { ...file, cid: 'a@ifaxin.com' },
@@ -94,7 +94,7 @@ describe('a message', () => {
         { filename: 'a.pdf', contentType: 'application/pdf', content: 'AAAA', cid: 'a@ifaxin.com' },
         { filename: 'empty.txt', contentType: 'text/plain; charset=utf-8', content: '', cid: null },
       ],
-      calendar: { method: 'REQUEST', content: 'BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n' },
+      calendar: { method: 'PUBLISH', content: 'BEGIN:VCALENDAR\r\nMETHOD:PUBLISH\r\nEND:VCALENDAR\r\n' },
       sendAt: null,
       returnPath: 'bounces@ifaxin.com',
       messageId: '<order-17@ifaxin.com>',

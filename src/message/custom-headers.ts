@@ -7,10 +7,10 @@
 
 import { SMTPAPI_HEADER } from '../sendcloud.ts';
 import { excerpt, nameOfCharacter } from './characters.ts';
-import { hasEncodedWord } from './encoded-word.ts';
+import { decodeEncodedWords, hasEncodedWord } from './encoded-word.ts';
 import { mailboxTokens } from './field.ts';
 import { type FieldErrors, MAX_KEY, token } from './field-errors.ts';
-import { foldingProblem, isAscii, MAX_FIELD, quoted, textProblem } from './header.ts';
+import { foldingProblem, isAscii, MAX_FIELD, textProblem } from './header.ts';
 import { parseMailbox } from './mailbox.ts';
 
 export const MAX_HEADERS = 50;
@@ -88,7 +88,8 @@ const FIELD_OF: Readonly<Record<string, string>> = {
   'message-id': 'messageId',
   'return-path': 'returnPath',
 };
-const OURS = /^(?:date|mime-version|content-(?!language$).*|sender|received|dkim-signature|resent-.*)$/;
+const OURS = /^(?:date|mime-version|content-(?!language$).*)$/;
+const SERVERS = /^(?:received|dkim-signature)$/;
 
 /** What is wrong with the name of a custom header (RFC 5322 section 3.6.8); null where nothing is. */
 function headerNameProblem(name: string): string | null {
@@ -100,6 +101,9 @@ function headerNameProblem(name: string): string | null {
   if (Object.hasOwn(FIELD_OF, lower)) return `Use the field "${FIELD_OF[lower]}" for this header.`;
   if (lower === SMTPAPI_HEADER) return 'Remove this header: it would override the recipients.';
   if (OURS.test(lower)) return 'Remove this header: the gateway makes it from the message.';
+  if (SERVERS.test(lower)) return 'Remove this header: the servers on the way write it.';
+  if (lower === 'sender') return 'Remove this header: the sender is in "from".';
+  if (/^resent-/.test(lower)) return 'Remove this header: send a message again whole, as message/rfc822.';
   return null;
 }
 
@@ -237,8 +241,17 @@ function urls(value: string): Checked {
 }
 
 /** As a browser asks for what is outside ASCII: in Punycode in the host, percent-encoded elsewhere (RFC 3987 section 3.1). */
-const asUri = (iri: string): string =>
-  isAscii(iri) || iri.includes(' ') || !URL.canParse(iri) ? iri : new URL(iri).href;
+function asUri(iri: string): string {
+  if (isAscii(iri) || iri.includes(' ') || !URL.canParse(iri)) return iri;
+  // To a browser the addresses of a mailto: are no hosts.
+  const ascii = iri.replace(/[^,:?@]+@[^,?]+/g, (address) => asciiAddress(address) ?? address);
+  return /^mailto:/i.test(iri) ? encodeURI(ascii).replaceAll('%25', '%') : new URL(iri).href;
+}
+
+function asciiAddress(address: string): string | null {
+  const parsed = parseMailbox(address);
+  return 'mailbox' in parsed ? parsed.mailbox.address : null;
+}
 
 /** With one "@", which may be encoded. Linear: an encoded one is looked for where there is no other. */
 const ADDRESS = /^[^@]+@[^@]+$|^(?=[^@]*$).+%40./i;
@@ -271,7 +284,8 @@ function listId(value: string): Checked {
   }
   const phrase = value.slice(0, Math.max(open, 0)).trim();
   if (phrase === '') return { value: `<${id}>` };
-  return { value: `${PHRASE.test(phrase) || hasEncodedWord(phrase) ? phrase : quoted(phrase)} <${id}>` };
+  if (PHRASE.test(phrase)) return { value: `${phrase} <${id}>` };
+  return { value: mailboxTokens({ name: decodeEncodedWords(phrase), address: id }, 0).join(' ') };
 }
 
 const ATEXT = "\\w!#$%&'*+\\-/=?^`{|}~";
@@ -286,8 +300,9 @@ function mailboxes(value: string): Checked {
     if (text.trim() === '') continue;
     const parsed = parseMailbox(text.trim());
     if ('problem' in parsed) return parsed;
-    // An encoded-word has to stay one.
-    found.push(isAscii(parsed.mailbox.name) ? mailboxTokens(parsed.mailbox, 0).join(' ') : text.trim());
+    // An encoded-word stays as it is.
+    const isEncoded = isAscii(text) && hasEncodedWord(text);
+    found.push(isEncoded ? text.trim() : mailboxTokens(parsed.mailbox, 0).join(' '));
   }
   return { value: found.join(', ') };
 }

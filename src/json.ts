@@ -1,6 +1,5 @@
 /** A body's JSON, and what can be told of it before it is parsed. */
 
-import { isUtf8 } from 'node:buffer';
 import { isCanonicalBase64 } from './message/base64.ts';
 import { type Failure, failure } from './outcome.ts';
 import { Pace } from './pace.ts';
@@ -113,7 +112,7 @@ export async function parseJson(body: Uint8Array): Promise<Parsed> {
   if (bytes.length < LONG) return parseAtOnce(bytes, pace);
   const scanned = scan(bytes, MOST_VALUES);
   await pace.giveWay();
-  if (!scanned && isUtf8(bytes)) {
+  if (!scanned && decodeUtf8(bytes) !== null) {
     return failure('invalid-request', `The JSON has more than ${MOST_VALUES} values.`);
   }
   const json =

@@ -2,7 +2,6 @@
 
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
-import { timing } from 'hono/timing';
 import type { Adapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
 import { outboxAway } from '../enqueue.ts';
@@ -60,7 +59,13 @@ export function createApp(options: AppOptions): Routes {
     c.set('prefix', options.prefix(c));
     await next();
   });
-  app.use(timing({ totalDescription: '' }));
+  app.use(async function serverTiming(c, next) {
+    const start = performance.now();
+    await next();
+    const steps = { ...c.get('timing'), total: performance.now() - start };
+    const metrics = Object.entries(steps).map(([step, ms]) => `${step};dur=${ms.toFixed(1)}`);
+    c.res.headers.set('Server-Timing', metrics.join(', '));
+  });
   app.use(async function secureHeaders(c, next) {
     await next();
     const { headers } = c.res;

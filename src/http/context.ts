@@ -4,6 +4,7 @@ import type { Context as HonoContext } from 'hono';
 import type { Caller } from '../authenticate.ts';
 import type { Failure } from '../outcome.ts';
 import type { QuotaState } from '../quota.ts';
+import type { Sent } from '../send.ts';
 
 export interface Env {
   Variables: {
@@ -17,6 +18,8 @@ export interface Env {
     bodyTaken: boolean;
     /** What a handler's draw left; unset where none was made. */
     quotaState: QuotaState | null;
+    /** What a message's steps took, for `Server-Timing`; unset where none was sent. */
+    timing: Sent['timing'] | undefined;
     /** Answers a failure in another shape than a problem document. */
     refuse: ((failed: Failure) => Response) | undefined;
     /** A message event tells what became of the request. */

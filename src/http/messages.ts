@@ -1,6 +1,5 @@
 /** `POST /v1/messages` and its batch: sent now, or put into the outbox. */
 
-import { setMetric } from 'hono/timing';
 import { withDeadline } from '../deadline.ts';
 import { BATCH_WORKERS, eachOf } from '../each-of.ts';
 import type { Origin } from '../message-event.ts';
@@ -46,7 +45,7 @@ async function sendOne(c: Context, options: MessagesOptions, signal: AbortSignal
   );
   c.set('reported', true);
   c.set('quotaState', sent.quota);
-  for (const [step, milliseconds] of Object.entries(sent.timing)) setMetric(c, step, milliseconds);
+  c.set('timing', sent.timing);
   if (sent.replayed) c.header('Idempotent-Replayed', 'true');
   const { result } = sent;
   if (isFailure(result)) return respondProblem(c, result);

@@ -751,7 +751,7 @@ describe('refused', () => {
       '/headers/X-A',
       /899/,
     ],
-    ...['References', 'in-reply-to', 'Mail-Reply-To', 'List-Unsubscribe', 'Keywords', 'X-Priority'].map(
+    ...['References', 'in-reply-to', 'X-Original-To', 'List-Unsubscribe', 'Keywords', 'X-Priority'].map(
       (name): [string, unknown, string, RegExp] => [
         `${name} beyond ASCII`,
         { ...base, headers: { [name]: 'Müller <a@ifaxin.com>' } },

@@ -33,7 +33,7 @@ export async function compose(
   let size = 0;
   for (const piece of pieces) size += typeof piece === 'string' ? piece.length : piece.size;
   const last = pieces.at(-1) as Piece;
-  // A boundary is. A text of its own would get an empty line if it were ended twice.
+  // A closing boundary ends its line already; a lone text that is ended twice would get an empty line more.
   if (typeof last !== 'string' && !last.isEnded) {
     pieces.push('\r\n');
     size += 2;

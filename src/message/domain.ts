@@ -54,7 +54,7 @@ function lookAlikeIn(domain: string): string | null {
 /** The rules of host names (RFC 1123 section 2.1, RFC 5890 section 2.3.1), in the order that tells most. */
 const DOMAIN_RULES: readonly (readonly [broken: RegExp, problem: string])[] = [
   [/^\[/, 'Use a domain name instead of an address literal.'],
-  [NOT_IN_DOMAIN, 'Correct the domain name: only letters, digits, hyphens and dots may stand in it.'],
+  [NOT_IN_DOMAIN, 'Correct the domain name: it may contain only letters, digits, hyphens and dots.'],
   [/[.。]$/, 'Remove the dot at the end of the domain name.'],
   [/^\.|\.\./, 'Remove a dot from the domain name: it has an empty label.'],
   [NUMBER_AT_END, 'Use a domain name instead of an IP address.'],

@@ -145,13 +145,13 @@ const HIDDEN_SENDER = new RegExp(
 );
 
 function ambiguityOf(text: string, fields: readonly HeaderField[]): string | null {
-  if (CONTROL.test(text)) return 'A control character stands in the header section.';
-  if (/^\r?\n/.test(text) && fields.length > 0) return 'An empty line stands before the header section.';
+  if (CONTROL.test(text)) return 'The header section contains a control character.';
+  if (/^\r?\n/.test(text) && fields.length > 0) return 'There is an empty line before the header section.';
   if (fields.some(({ name }) => name === '')) {
-    return 'A line of the header section is no field (RFC 5322 section 2.2); an empty line ends the section.';
+    return 'A line of the header section is not a field (RFC 5322 section 2.2); an empty line ends the section.';
   }
   if (fields.some(({ start, name }) => text[start + name.length] !== ':')) {
-    return 'White space stands before the colon of a field.';
+    return 'A field has white space before its colon.';
   }
   if (BLANK_LINE.test(text)) return 'A line of the header section has nothing but white space.';
   if (HIDDEN_SENDER.test(text)) return 'A field hides a second one behind a line separator.';
@@ -222,11 +222,15 @@ function senderFailure({ fields }: HeaderSection, account: Account): Failure | n
   }
   for (const [name, list] of lists.flatMap(([name, all]) => all.map((list) => [name, list] as const))) {
     const isList = list !== null && (list.length === 1 || (list.length > 1 && name.endsWith('From')));
-    if (!isList) return forbidden(name, `The ${name} field is no plain list of addresses.`);
+    if (!isList) return forbidden(name, `The ${name} field is not a plain list of addresses.`);
     const foreign = list
       .map((address) => policyFailure(account, address, null))
       .find((failed) => failed !== null);
-    if (foreign) return forbidden(name, `The ${name} field has another sender. ${foreign.detail}`);
+    if (foreign)
+      return forbidden(
+        name,
+        `The ${name} field names a sender that this account may not use. ${foreign.detail}`,
+      );
   }
   return null;
 }
@@ -235,7 +239,7 @@ const SENDERS = ['From', 'Sender', 'Resent-From', 'Resent-Sender'] as const;
 
 const forbidden = (name: string, detail: string): Failure =>
   failure('forbidden-sender', detail, {
-    errors: [{ pointer: `/headers/${name}`, message: 'not as the sender policy of this account has it' }],
+    errors: [{ pointer: `/headers/${name}`, message: 'not allowed by the sender policy of this account' }],
   });
 
 /** As `addressesIn`; null as well for what readers differ on: what shows nothing around an address, or an end of it within a name. */

@@ -262,7 +262,7 @@ class Scan {
   }
 
   #leave(name: string, where: string): void {
-    this.#warn(`${name} goes out as it is: mail clients show no such picture in ${where}.`);
+    this.#warn(`${name} is sent unchanged: mail clients show no such picture in ${where}.`);
   }
 
   #embed(uri: string, type: string, start: number, end: number): void {

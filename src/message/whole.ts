@@ -66,17 +66,17 @@ export async function parseWhole(input: WholeInput, account: Account): Promise<W
   const looked = await look(bytes, pace);
   if (looked.hasNul) errors.add('', 'Remove the NUL characters.');
   if (looked.hasLoneEnd) {
-    errors.add('', 'End every line in CRLF (RFC 5321 section 2.3.8): a CR or LF stands alone.');
+    errors.add('', 'End every line with CRLF (RFC 5321 section 2.3.8): there is a bare CR or LF.');
   }
   const headerBytes = headerOf(bytes);
   if (headerBytes === null) {
-    errors.add('', 'Shorten the header section: it has more than any mail has.');
+    errors.add('', 'Shorten the header section to at most 256 KiB and 10,000 lines.');
     return invalid(errors);
   }
   if (hasByteOrderMark(headerBytes)) errors.add('', 'Remove the byte order mark.');
   const section = parseHeaderSection(headerBytes);
   if (!section.fields.some(({ name }) => name !== ''))
-    errors.add('', 'Give a message with a header section (RFC 5322).');
+    errors.add('', 'Begin the message with a header section (RFC 5322).');
   if (section.fields.some(({ name }) => name === IDEMPOTENCY_KEY)) {
     errors.add('', 'Send the Idempotency-Key as a header of the request, and take it out of the message.');
   }

@@ -30,7 +30,7 @@ const AHEAD = 64 * 1024;
 
 const LONE_CR: Reply = {
   code: 554,
-  text: '5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF',
+  text: '5.6.0 Bare CR (RFC 5321 section 2.3.8): lines end in CRLF',
 };
 
 export const TIMED_OUT: Reply = { code: 421, text: '4.4.2 The message did not arrive in time' };
@@ -57,7 +57,7 @@ export class Incoming extends Transform {
     this.#source = source;
     this.#maxBytes = maxBytes;
     this.#chunks = this.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
-    // Whoever reads learns of it; before anybody reads, an `error` without a listener would end the process.
+    // The reader learns of it; before there is one, an `error` without a listener would end the process.
     this.on('error', () => {});
     source.once('close', () => {
       if (source.readableEnded) return;

@@ -142,10 +142,10 @@ describe.concurrent('a whole message', () => {
     [
       'the first line of an mbox',
       `From ben@ifaxin.com Thu Nov 26 10:00:00 2026\r\n${MESSAGE}`,
-      /is no field/,
+      /is not a field/,
     ],
-    ['an empty line in front', `\r\n${MESSAGE}`, /empty line stands before/],
-    ['a blank before a colon', MESSAGE.replace('Subject:', 'Subject :'), /before the colon/],
+    ['an empty line in front', `\r\n${MESSAGE}`, /empty line before the header/],
+    ['a blank before a colon', MESSAGE.replace('Subject:', 'Subject :'), /before its colon/],
   ])('with %s goes out as it is, with a warning', async (_, message, warning) => {
     await using postern = await startPostern();
     const response = await post(postern, message);

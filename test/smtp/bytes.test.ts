@@ -111,7 +111,7 @@ describe.concurrent('bytes', { timeout: 60_000 }, () => {
     client.destroy();
   });
 
-  const LONE_CR = '554 5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF';
+  const LONE_CR = '554 5.6.0 Bare CR (RFC 5321 section 2.3.8): lines end in CRLF';
   const SMTPAPI = '554 5.7.1 An X-SMTPAPI header would replace the recipients; take it out';
   for (const [name, message, reply] of [
     ['a lone CR among other bytes', 'a: b\r\n\r\none\rtwo\r\n', LONE_CR],

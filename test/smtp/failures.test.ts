@@ -175,7 +175,7 @@ const CASES: Case[] = [
     name: 'a CR alone',
     code: 'invalid-message',
     delivery: { body: `${MESSAGE}a\rb\r\n` },
-    reply: '554 5.6.0 A CR stands alone (RFC 5321 section 2.3.8): lines end in CRLF',
+    reply: '554 5.6.0 Bare CR (RFC 5321 section 2.3.8): lines end in CRLF',
   },
 
   // Credentials and security of upstream.

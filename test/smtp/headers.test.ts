@@ -27,7 +27,7 @@ describe.concurrent('an account that is held to its senders', { timeout: 60_000 
   }
 
   for (const [what, header, reply] of [
-    ['a foreign From', 'From: CEO <ceo@bank.example>\r\n', /^550 5\.7\.1 The From field has another sender/],
+    ['a foreign From', 'From: CEO <ceo@bank.example>\r\n', /^550 5\.7\.1 The From field names a sender/],
     ['no From', 'Subject: x\r\n', /^550 5\.7\.1 The message needs exactly one From field$/],
     ['two of them', `${OWN}${OWN}`, /^550 5\.7\.1 The message needs exactly one From field$/],
     ['a foreign Sender', `${OWN}Sender: ceo@bank.example\r\n`, /^550 5\.7\.1 The Sender field/],
@@ -35,15 +35,15 @@ describe.concurrent('an account that is held to its senders', { timeout: 60_000 
     [
       'a From with what shows nothing',
       OWN.replace('<', '<\xe2\x80\x8b'),
-      /^550 5\.7\.1 The From field is no plain list/,
+      /^550 5\.7\.1 The From field is not a plain list/,
     ],
-    ['a NUL', `${OWN}Subject: a\0b\r\n`, /^554 5\.6\.0 A control character/],
-    ['a BOM in front', `\xef\xbb\xbf${OWN}`, /^554 5\.6\.0 A line of the header section is no field/],
-    ['a fold in front', ` x\r\n${OWN}`, /^554 5\.6\.0 A line of the header section is no field/],
+    ['a NUL', `${OWN}Subject: a\0b\r\n`, /^554 5\.6\.0 The header section contains a control character/],
+    ['a BOM in front', `\xef\xbb\xbf${OWN}`, /^554 5\.6\.0 A line of the header section is not a field/],
+    ['a fold in front', ` x\r\n${OWN}`, /^554 5\.6\.0 A line of the header section is not a field/],
     [
       'a body before the end',
       `${OWN}Hello Ben,\r\n`,
-      /^554 5\.6\.0 A line of the header section is no field/,
+      /^554 5\.6\.0 A line of the header section is not a field/,
     ],
     ['X-SMTPAPI', `${OWN}X-SMTPAPI: e30=\r\n`, /^554 5\.7\.1 An X-SMTPAPI header/],
   ] as const) {
@@ -112,7 +112,7 @@ describe.concurrent('an Idempotency-Key', { timeout: 60_000 }, () => {
   for (const [what, given] of [
     ['another subject', tried('Other', 2)],
     ['other recipients', { ...tried('Order', 2), recipients: ['ann@ifaxin.com'] }],
-    ['another sender', { ...tried('Order', 2), mail: '<other@ifaxin.com>' }],
+    ['names a sender', { ...tried('Order', 2), mail: '<other@ifaxin.com>' }],
   ] as const) {
     it(`with ${what} is another message's`, async () => {
       await using door = await startDoor();

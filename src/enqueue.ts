@@ -106,7 +106,13 @@ export function createEnqueue(options: {
   }
 
   async function known(apiUser: string, id: string): Promise<Enqueued | Failure> {
-    const record = await outbox.read(apiUser, id);
+    let record: OutboxRecord | null;
+    try {
+      record = await outbox.read(apiUser, id);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return outboxAway();
+      throw error;
+    }
     if (record) return { record, replayed: true };
     return failure(
       'not-found',

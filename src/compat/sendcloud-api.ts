@@ -5,6 +5,7 @@
 
 import type { AdapterRequest, AdapterResponse, SelfAuthenticatingAdapter } from '../adapter.ts';
 import type { Authenticator, Caller } from '../authenticate.ts';
+import { BATCH_WORKERS, eachOf } from '../each-of.ts';
 import { type Form, type FormFile, readForm } from '../form.ts';
 import { hasAtMost } from '../json.ts';
 import type { Log } from '../log.ts';
@@ -55,8 +56,7 @@ const FAILURE_CODES: Partial<Record<FailureCode, number>> = {
   'idempotency-key-reused': 40000,
 };
 
-/** Mails of one request in flight at once; with large files one, since each is composed in memory. */
-const WORKERS = 8;
+/** A request of so many bytes has one mail in flight at a time, since each is composed in memory. */
 const LARGE = 1024 * 1024;
 
 /** Values in the JSON of `headers`: a name and a value each, far over the 50 that a message takes. */
@@ -129,7 +129,7 @@ export function createSendCloudApi({
           },
           signal,
         );
-      return answer(order, await sendAll(order.to, request.body.length > LARGE ? 1 : WORKERS, sendTo));
+      return answer(order, await sendAll(order.to, request.body.length > LARGE ? 1 : BATCH_WORKERS, sendTo));
     },
   };
 
@@ -277,25 +277,16 @@ function plainName(filename: string): string {
   }
 }
 
-/**
- * One after the other's start, in order. Where upstream had no say in why the first one failed, the others would fail
- * just so, and are not tried.
- */
-async function sendAll<T>(
-  items: readonly T[],
+/** Where upstream had no say in why the first one failed, the others would fail just so, and are not tried. */
+async function sendAll(
+  [first = [], ...others]: Order['to'],
   workers: number,
-  sendOne: (item: T, index: number) => Promise<Sent>,
+  sendOne: (to: readonly string[], index: number) => Promise<Sent>,
 ): Promise<Sent['result'][]> {
-  const queue = items.entries();
-  const results: Sent['result'][] = [];
-  const work = async () => {
-    for (const [index, item] of queue) results[index] = (await sendOne(item, index)).result;
-  };
-  const first = queue.next();
-  if (!first.done) results[0] = (await sendOne(first.value[1], 0)).result;
-  if (isFailure(results[0]) && !results[0].smtp) return results;
-  await Promise.all(Array.from({ length: Math.min(workers, items.length - 1) }, work));
-  return results;
+  const { result } = await sendOne(first, 0);
+  if (isFailure(result) && !result.smtp) return [result];
+  const sent = await eachOf(others, workers, (to, index) => sendOne(to, index + 1));
+  return [result, ...sent.map((one) => one.result)];
 }
 
 function answer(order: Order, results: readonly Sent['result'][]): AdapterResponse {

@@ -328,6 +328,9 @@ export function failure(
   return { delivery: FAILURES[code].delivery, code, detail, ...more };
 }
 
+/** An exception, as its caller is answered. */
+export const INTERNAL = failure('internal', 'An error in the gateway; its log has it under this request id.');
+
 /** Tells a failure from whatever else a step results in. */
 export const isFailure = (result: unknown): result is Failure =>
   typeof result === 'object' && result !== null && 'code' in result && 'delivery' in result;

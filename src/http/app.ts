@@ -7,7 +7,7 @@ import type { Authenticator } from '../authenticate.ts';
 import { outboxAway } from '../enqueue.ts';
 import type { Log } from '../log.ts';
 import type { OutboxDoor } from '../outbox.ts';
-import { failure } from '../outcome.ts';
+import { failure, INTERNAL } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { StoreUnavailable } from '../store.ts';
 import { adapterRoutes } from './adapters.ts';
@@ -141,8 +141,7 @@ export function createApp(options: AppOptions): Routes {
       return respondProblem(c, outboxAway());
     }
     log.error('internal', { requestId: c.get('requestId'), error: error.stack ?? String(error) });
-    const detail = 'An error in the gateway; its log has it under this request id.';
-    return respondProblem(c, failure('internal', detail));
+    return respondProblem(c, INTERNAL);
   });
   return app;
 }

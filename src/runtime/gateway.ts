@@ -6,6 +6,7 @@ import { createResend } from '../compat/resend.ts';
 import { createSendCloudApi } from '../compat/sendcloud-api.ts';
 import { type Config, ConfigError, type ConfiguredAccount } from '../config.ts';
 import type { Deliverer } from '../deliver.ts';
+import { eachAlone } from '../each-of.ts';
 import { createEnqueue } from '../enqueue.ts';
 import { createApp, type Readiness } from '../http/app.ts';
 import type { BodyReader } from '../http/body.ts';
@@ -83,7 +84,7 @@ export async function createGateway(config: Config, edges: Edges): Promise<Gatew
   });
   const enqueue = edges.outbox && createEnqueue({ ...edges, ...edges.outbox });
   const submit = createSubmit({ ...edges, deadlineMs: config.deadlineMs, emit });
-  const send = createSend({ submit, enqueue, maxMessageBytes, emit });
+  const send = eachAlone(createSend({ submit, enqueue, maxMessageBytes, emit }), edges.log);
   const outbox = edges.outbox?.outbox ?? null;
   const adapters: Adapter[] = [
     createResend({ send, outbox, maxMessageBytes }),

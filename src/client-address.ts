@@ -111,11 +111,26 @@ function addressOf(node: string): string | null {
   return bitsOf(address) === null ? null : plainAddress(address);
 }
 
+const withoutZone = (address: string): string => address.replace(/%.*$/, '');
+
 /** As it is logged: lower case, without a zone, and an IPv4 address as such where a socket shows it mapped. */
 function plainAddress(address: string): string {
-  const plain = address.replace(/%.*$/, '').toLowerCase();
+  const plain = withoutZone(address).toLowerCase();
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1] ?? plain;
 }
+
+/**
+ * Who an address stands for, as a key: an IPv4 host, also where a socket shows it mapped into IPv6; of IPv6 the network,
+ * since a host there has 2^64 addresses to choose from (RFC 4291 section 2.5.4).
+ */
+export function peerOf(address: string): string {
+  const bits = bitsOf(withoutZone(address));
+  if (bits === null) return address;
+  return bits.startsWith(MAPPED) ? bits : bits.slice(0, 64);
+}
+
+/** How the bits of a mapped IPv4 address begin. */
+const MAPPED = '0'.repeat(80) + '1'.repeat(16);
 
 /** Whether the other end of a connection, as the socket names it, is a proxy of ours. */
 export const isTrustedPeer = (peer: string, trusted: readonly Network[]): boolean =>

@@ -4,9 +4,12 @@
  * and few of them at upstream at the same time.
  */
 
+import { peerOf } from './client-address.ts';
 import { type Failure, failure } from './outcome.ts';
 import type { Quota } from './quota.ts';
 import { canonicalApiUser } from './sendcloud.ts';
+
+export { peerOf } from './client-address.ts';
 
 const WINDOW_MS = 60_000;
 const MOST_FAILED = 10;
@@ -145,18 +148,3 @@ const tooMany = (whose: string, retryAfterMs: number): Failure =>
 
 const untilNextMs = ([oldest = 0]: readonly number[]): number =>
   Math.ceil(oldest + WINDOW_MS - performance.now());
-
-/**
- * Who an address stands for: an IPv4 host, whether a socket shows it mapped into IPv6 or not; of IPv6 the network,
- * since a host there has 2^64 addresses to choose from (RFC 4291 section 2.5.4).
- */
-export function peerOf(address: string): string {
-  const ipv4 = /^(?:::ffff:)?([\d.]+)$/i.exec(address)?.[1];
-  if (ipv4 !== undefined) return ipv4;
-  const [head = [], tail = []] = address
-    .toLowerCase()
-    .split('::')
-    .map((part) => part.split(':').filter((group) => group !== ''));
-  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0');
-  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
-}

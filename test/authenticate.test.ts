@@ -130,6 +130,7 @@ describe('a guesser', () => {
   it.each([
     ['the case of the api_user', 'OWN', '192.0.2.1'],
     ['the form of its IPv4 address', 'own', '::ffff:192.0.2.1'],
+    ['the hexadecimal form of its IPv4 address', 'own', '::ffff:c000:201'],
   ])('gains nothing by %s', async (_, apiUser, address) => {
     const { login } = refusing();
     for (let i = 0; i < 10; i++) await login('own', `guess-${i}`, '192.0.2.1');
@@ -140,6 +141,8 @@ describe('a guesser', () => {
     ['2001:db8:0:1:ffff::9', true],
     ['2001:db8::1:0:0:0:1', true],
     ['2001:DB8:0:1::1', true],
+    ['2001:0db8:0000:1::1', true],
+    ['2001:db8:0:1::1%eth0', true],
     ['2001:db8:0:2::1', false],
     ['2001:db8::1', false],
     ['::1', false],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clientAddress, type Network, parseNetwork } from '../src/client-address.ts';
+import { clientAddress, type Network, parseNetwork, peerOf } from '../src/client-address.ts';
 
 const networks = (...texts: string[]): Network[] => texts.map((text) => parseNetwork(text) as Network);
 
@@ -144,5 +144,22 @@ describe('the client behind proxies', () => {
     const headers = { forwarded: 'for=198.51.100.1', xForwardedFor: '198.51.100.1' };
     expect(behind(headers, peer)).toBe(address);
     expect(behind(headers, peer, [])).toBe(address);
+  });
+});
+
+describe('a peer', () => {
+  it.each([
+    ['192.0.2.1', '::ffff:192.0.2.1', true],
+    ['192.0.2.1', '::FFFF:c000:201', true],
+    ['192.0.2.1', '192.0.2.2', false],
+    ['::ffff:c000:201', '::ffff:c000:202', false],
+    ['2001:db8::1', '2001:0db8:0::2', true],
+    ['2001:db8::1', '2001:DB8::ffff:0:0:1', true],
+    ['fe80::1', 'fe80::2%eth0', true],
+    ['2001:db8::1', '2001:db8:0:1::1', false],
+    ['::1', '127.0.0.1', false],
+    ['', 'unknown', false],
+  ])('%s and %s are one: %s', (one, other, same) => {
+    expect(peerOf(one) === peerOf(other)).toBe(same);
   });
 });

@@ -12,8 +12,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { isTrustedPeer, type Network } from '../client-address.ts';
-import { peerOf } from '../failed-logins.ts';
+import { isTrustedPeer, type Network, peerOf } from '../client-address.ts';
 import { Places, type Seat } from '../places.ts';
 
 export interface ConnectionRules {

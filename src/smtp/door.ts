@@ -8,7 +8,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { SMTPServer, type SMTPServerError, type SMTPServerSession } from 'smtp-server';
 import type { Authenticator } from '../authenticate.ts';
 import type { Certificate } from '../certificate.ts';
-import { peerOf } from '../failed-logins.ts';
+import { peerOf } from '../client-address.ts';
 import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
 import { Places } from '../places.ts';

@@ -3,9 +3,9 @@
 import type { SMTPServerAddress, SMTPServerAuthentication, SMTPServerDataStream } from 'smtp-server';
 import { policyFailure } from '../account.ts';
 import type { Authenticator } from '../authenticate.ts';
+import { peerOf } from '../client-address.ts';
 import { firstOf, withDeadline } from '../deadline.ts';
 import { NO_TIME } from '../deliver.ts';
-import { peerOf } from '../failed-logins.ts';
 import type { Log } from '../log.ts';
 import { type Emit, type MessageFacts, messageEvent, type Origin } from '../message-event.ts';
 import { type Failure, failure, isFailure, type Outcome } from '../outcome.ts';

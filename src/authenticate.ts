@@ -175,7 +175,7 @@ export function createAuthenticator(options: {
       failed = await options.verify(login, signal);
       return failed;
     } finally {
-      attempt.end(failed?.code === 'upstream-credentials');
+      await attempt.end(failed?.code === 'upstream-credentials');
     }
   }
 }

@@ -1,13 +1,14 @@
 /**
- * What a guesser may try, both doors together: ten failed logins a minute for one api_user and address, a hundred
- * for one address, sixty for one api_user from all addresses together (in the shared store, so for all instances),
- * and few of them at upstream at the same time.
+ * What a guesser may try, both doors together: ten failed logins a minute for one api_user and address, a hundred a
+ * minute for one address, and few of them at upstream at the same time. For one api_user from all addresses together
+ * sixty in the quota's window (a minute, or QUOTA_WINDOW_MS), counted in the shared store and so for all instances.
  */
 
 import { peerOf } from './client-address.ts';
 import { type Failure, failure } from './outcome.ts';
 import type { Quota } from './quota.ts';
 import { canonicalApiUser } from './sendcloud.ts';
+import { StoreUnavailable } from './store.ts';
 
 export { peerOf } from './client-address.ts';
 
@@ -38,7 +39,7 @@ interface Count {
 
 /** A login under way. */
 export interface LoginAttempt {
-  end(failed: boolean): void;
+  end(failed: boolean): Promise<void>;
 }
 
 export class FailedLogins {
@@ -94,22 +95,18 @@ export class FailedLogins {
     };
     pend(1);
     return {
-      end: (failed) => {
-        if (failed) {
-          this.add(apiUser, address);
-          this.#quota.draw(guessesOf(apiUser), MOST_FAILED_BY_API_USER).catch(() => {});
-        }
+      end: async (failed) => {
+        if (failed) this.add(apiUser, address);
         pend(-1);
+        if (failed) await this.#quota.draw(guessesOf(apiUser), MOST_FAILED_BY_API_USER).catch(nullIfAway);
       },
     };
   }
 
-  /** Why an api_user is guessed too often, from whatever addresses. A store that is away does not lock anybody out. */
+  /** Why an api_user is guessed too often, from whatever addresses. A store that is away locks no api_user out. */
   async #guessed(apiUser: string): Promise<Failure | null> {
-    const state = await this.#quota
-      .peek(guessesOf(apiUser), MOST_FAILED_BY_API_USER)
-      .catch(() => ({ remaining: 1, resetMs: 0 }));
-    return state.remaining > 0 ? null : tooMany('for this api_user', state.resetMs);
+    const state = await this.#quota.peek(guessesOf(apiUser), MOST_FAILED_BY_API_USER).catch(nullIfAway);
+    return !state || state.remaining > 0 ? null : tooMany('for this api_user', state.resetMs);
   }
 
   /** Of this api_user at this address, and of the address. */
@@ -142,6 +139,11 @@ export class FailedLogins {
 
 /** A window of its own beside that of the api_user's calls: an api_user has no colon. */
 const guessesOf = (apiUser: string): string => `failed-logins:${apiUser}`;
+
+function nullIfAway(error: unknown): null {
+  if (error instanceof StoreUnavailable) return null;
+  throw error;
+}
 
 const tooMany = (whose: string, retryAfterMs: number): Failure =>
   failure('too-many-failed-logins', `Too many failed logins ${whose}.`, { retryAfterMs });

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createAuthenticator } from '../src/authenticate.ts';
 import type { Deliverer } from '../src/deliver.ts';
 import { failure, isFailure } from '../src/outcome.ts';
+import { StoreUnavailable } from '../src/store.ts';
 import { createMemoryQuota } from '../src/stores/memory/quota.ts';
 
 const TOKEN = 'a-token-for-the-tests';
@@ -19,9 +20,12 @@ const ACCOUNT = {
 
 const ACCOUNT_OF_ANOTHER = { ...ACCOUNT, apiUser: 'another', tokens: ['the-token-of-another'] };
 
-function authenticator(answer: Deliverer['verify'], accounts = [ACCOUNT]) {
+function authenticator(
+  answer: Deliverer['verify'],
+  accounts = [ACCOUNT],
+  quota = createMemoryQuota({ windowMs: 60_000, guardMs: 0 }),
+) {
   const verify = vi.fn(answer);
-  const quota = createMemoryQuota({ windowMs: 60_000, guardMs: 0 });
   const options = { accounts, basicAuth: true, quotaLimit: 20_000, quota, verify };
   const { token, login } = createAuthenticator(options);
   const signal = AbortSignal.timeout(60_000);
@@ -112,6 +116,25 @@ describe('a guesser', () => {
       vi.useRealTimers();
     }
   });
+
+  it.each(['peek', 'draw'] as const)(
+    'passes where the store is away, and not where it is broken: %s',
+    async (method) => {
+      let error: Error = new StoreUnavailable('away');
+      const quota = {
+        ...createMemoryQuota({ windowMs: 60_000, guardMs: 0 }),
+        [method]: () => Promise.reject(error),
+      };
+      const { login } = authenticator(
+        async () => failure('upstream-credentials', 'Refused.'),
+        [ACCOUNT],
+        quota,
+      );
+      expect(await codeOf(login('own', 'guess', '192.0.2.1'))).toBe('unauthorized');
+      error = new TypeError('a bug');
+      await expect(login('own', 'another', '192.0.2.1')).rejects.toThrow('a bug');
+    },
+  );
 
   it('with wrong tokens is stopped after a hundred, and locks no right one out', async () => {
     const { token } = refusing();

@@ -159,6 +159,8 @@ const SECURITY_HEADERS = Object.entries({
 /** What a page of another origin may read beside the body. */
 const EXPOSED_HEADERS = [
   'Idempotent-Replayed',
+  'Location',
+  'Preference-Applied',
   'RateLimit',
   'RateLimit-Policy',
   'Request-Id',

@@ -277,6 +277,18 @@ describe('one message', () => {
     expect((await read('a')).attempts.map(({ detail }) => detail)).toEqual(['First.', 'Second.']);
   });
 
+  test('the event of its end tells all attempts', async () => {
+    upstream = async () => failure('upstream-busy', 'Busy.');
+    await sendOne();
+    upstream = async () => failure('upstream-busy', 'Busy again.');
+    vi.setSystemTime((await read('a')).nextAttemptAt as number);
+    await sender()(await claimOne(), AbortSignal.timeout(10_000));
+    upstream = async () => ACCEPTED;
+    vi.setSystemTime((await read('a')).nextAttemptAt as number);
+    await sender()(await claimOne(), AbortSignal.timeout(10_000));
+    expect(events).toMatchObject([{ outcome: 'accepted', attempts: 3 }]);
+  });
+
   test('waiting for the quota is no attempt, however long it takes', async () => {
     upstream = async () => failure('quota-exceeded', 'Spent.', { retryAfterMs: 2 * GIVE_UP_MS });
     await sendOne();

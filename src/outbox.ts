@@ -98,7 +98,6 @@ export interface Claim {
   readonly envelope: Envelope;
   readonly content: Uint8Array;
   readonly label: number | null;
-  readonly createdAt: number;
   /** All of them, also those that are not kept. */
   readonly attempts: number;
   /** Unix time in milliseconds of the first attempt that failed; null before it. */

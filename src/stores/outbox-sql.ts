@@ -283,7 +283,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       WHERE seq = (
         SELECT seq FROM message WHERE state = 'queued' AND api_user = ? AND at <= ? ORDER BY at, seq LIMIT 1
       )
-      RETURNING seq, id, fence, envelope, facts, size, created_at, attempted, first_attempt_at`;
+      RETURNING seq, id, fence, envelope, facts, size, attempted, first_attempt_at`;
     const taken = row<MessageRow>(update, leasedUntil, apiUser, now);
     if (!taken) return null;
     const { seq, id, fence, size } = taken;
@@ -297,7 +297,6 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       apiKey,
       envelope,
       label: (JSON.parse(taken.facts) as SentFacts).label,
-      createdAt: taken.created_at,
       attempts: taken.attempted,
       firstAttemptAt: taken.first_attempt_at,
     };

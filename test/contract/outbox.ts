@@ -165,7 +165,6 @@ export function outboxContract(
         apiKey: 'the “key”',
         envelope: put.envelope,
         label: 31337,
-        createdAt,
         leasedUntil: Date.now() + LEASE_MS,
         attempts: 0,
         firstAttemptAt: null,

@@ -203,7 +203,6 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       ...kept.sending,
       content: body.body,
       label: kept.facts.label,
-      createdAt: kept.createdAt,
       attempts: kept.attempted,
       firstAttemptAt: kept.firstAttemptAt,
     };

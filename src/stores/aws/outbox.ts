@@ -341,7 +341,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
         await claimAll(ready, leaseMs, new Map(), claims);
         while (claims.length < count && Math.abs(start - fruitlessAt) >= POLL_MS) {
           const asked = Math.min(count - claims.length, BATCH);
-          const received = await queue.receive(asked, leaseMs + AFTER_LEASE_MS, 0);
+          const received = await queue.receive(asked, leaseMs + AFTER_LEASE_MS);
           const early = received.filter(isExcepted);
           const kept = early.slice(0, BATCH - waiting.length);
           waiting.push(...kept.map((message) => ({ ...message, hiddenUntil: start + leaseMs })));

@@ -21,7 +21,7 @@ export interface Queue {
    */
   send(body: string, delayMs: number, group: string): Promise<void>;
   /** Up to `count` messages, at most 10 of them, which no other receives for `hiddenMs`. */
-  receive(count: number, hiddenMs: number, waitMs: number): Promise<readonly Received[]>;
+  receive(count: number, hiddenMs: number): Promise<readonly Received[]>;
   remove(receipt: string): Promise<void>;
   /** Messages that are visible, delayed and received, about. */
   depth(): Promise<number>;
@@ -37,10 +37,10 @@ export function createQueue(options: QueueOptions): Queue {
   const { queueUrl, endpoint } = options;
   const url = `${endpoint?.replace(/\/$/, '') ?? new URL(queueUrl).origin}/`;
 
-  const call = async (action: string, input: object, extraMs = 0): Promise<Record<string, unknown>> => {
+  const call = async (action: string, input: object): Promise<Record<string, unknown>> => {
     const headers = { 'Content-Type': 'application/x-amz-json-1.0', 'X-Amz-Target': `AmazonSQS.${action}` };
     const body = JSON.stringify({ QueueUrl: queueUrl, ...input });
-    const answer = await request({ method: 'POST', url, headers, body, extraMs });
+    const answer = await request({ method: 'POST', url, headers, body });
     if (answer.status !== 200) throw refused('sqs', answer.status, answer.body);
     const text = new TextDecoder().decode(answer.body);
     return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
@@ -52,16 +52,13 @@ export function createQueue(options: QueueOptions): Queue {
       await call('SendMessage', { MessageBody: body, DelaySeconds: delay, MessageGroupId: group });
     },
 
-    async receive(count, hiddenMs, waitMs) {
-      const answer = await call(
-        'ReceiveMessage',
-        {
-          MaxNumberOfMessages: Math.min(count, 10),
-          VisibilityTimeout: seconds(hiddenMs),
-          WaitTimeSeconds: seconds(waitMs),
-        },
-        waitMs,
-      );
+    async receive(count, hiddenMs) {
+      const answer = await call('ReceiveMessage', {
+        MaxNumberOfMessages: Math.min(count, 10),
+        VisibilityTimeout: seconds(hiddenMs),
+        // Whatever the queue's own setting is.
+        WaitTimeSeconds: 0,
+      });
       const messages = (answer.Messages ?? []) as readonly { Body: string; ReceiptHandle: string }[];
       return messages.map(({ Body, ReceiptHandle }) => ({ body: Body, receipt: ReceiptHandle }));
     },

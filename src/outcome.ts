@@ -248,8 +248,8 @@ export const FAILURES = {
   },
   overloaded: {
     status: 503,
-    smtp: { code: 451, text: '4.3.2 Too many messages are waiting' },
-    title: 'Too many messages are waiting',
+    smtp: { code: 451, text: '4.3.2 The gateway is overloaded' },
+    title: 'The gateway is overloaded',
     delivery: 'not-sent',
     retryable: true,
   },

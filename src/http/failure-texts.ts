@@ -62,7 +62,9 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
   },
   'upstream-unreachable': { todo: 'Repeat it. If it persists, open port 587, 2525 or 25.' },
   'upstream-busy': { means: 'The reply in smtp says why.', todo: 'Repeat it later, or use the outbox.' },
-  overloaded: { todo: 'Repeat it later. If it happens often, raise SMTP_CONNECTIONS or run more instances.' },
+  overloaded: {
+    todo: 'Repeat it later. If it happens often, run more instances; raise SMTP_CONNECTIONS where the detail names connections.',
+  },
   'quota-unavailable': { todo: 'Repeat it later; look at Redis.' },
   'store-unavailable': { todo: 'Repeat it later; look at the store.' },
   'upstream-timeout': { means: 'The message was not complete.', todo: 'Repeat it.' },

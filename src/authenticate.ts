@@ -88,7 +88,7 @@ export function createAuthenticator(options: {
       failedLogins.add(apiUser, address);
       return failure(
         'unauthorized',
-        'This is no token of this api_user; its api_key is not accepted (BASIC_AUTH is off).',
+        'This token does not belong to this api_user; api_keys are not accepted (BASIC_AUTH is off).',
       );
     },
 
@@ -107,12 +107,12 @@ export function createAuthenticator(options: {
   async function byToken(token: string, apiUser?: string): Promise<Caller | Failure> {
     const found = await findToken(token);
     if (!found || (apiUser !== undefined && !isSameApiUser(found.account.apiUser, apiUser))) {
-      return failure('unauthorized', 'This token is not known here.');
+      return failure('unauthorized', 'Unknown token.');
     }
     if (found.ambiguous) {
       return failure(
         'unauthorized',
-        'The settings give this token to two accounts, so it is taken for neither.',
+        'The settings give this token to two accounts, so it is accepted for neither.',
       );
     }
     return { account: found.account, ownKey: false };
@@ -125,7 +125,7 @@ export function createAuthenticator(options: {
     signal: AbortSignal,
   ): Promise<Caller | Failure> {
     if (!isApiUser(apiUser)) {
-      return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" and ":".');
+      return failure('unauthorized', 'An api_user is printable ASCII without spaces, "#" or ":".');
     }
     const configured = accounts.find((account) => isSameApiUser(account.apiUser, apiUser));
     const account = configured

@@ -175,7 +175,7 @@ const apiUser = v.pipe(
   v.string('expected a string'),
   v.check(
     isApiUser,
-    'expected printable ASCII without spaces, "#" (the label is given with each message) and ":"',
+    'expected printable ASCII without spaces, "#" (the label is given with each message) or ":"',
   ),
 );
 const apiKey = v.pipe(v.string('expected a string'), v.regex(/^[\x20-\x7e]+$/, 'expected printable ASCII'));
@@ -209,7 +209,7 @@ const host = (expected: string) => v.pipe(v.string(), v.check(isHost, expected))
 function isHost(text: string): boolean {
   if (text.includes(':')) return /^[0-9A-Fa-f:.]+$/.test(text) && URL.canParse(`http://[${text}]`);
   const labels = /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/;
-  // It reads 1.2.3 as 1.2.0.3, which nobody meant.
+  // It reads 1.2.3 as 1.2.0.3, which is never meant.
   return labels.test(text) && URL.parse(`http://${text}`)?.hostname === text.toLowerCase();
 }
 
@@ -472,7 +472,7 @@ function secretsInFiles(names: Iterable<string>, given: Environment, readFile: R
     if (given[name]) {
       problems.push(`${setting}: set together with ${name}; keep one of them`);
     } else if (!readFile) {
-      problems.push(`${setting}: files are read on Node alone; set ${name}`);
+      problems.push(`${setting}: files are read only on Node; set ${name}`);
     } else {
       try {
         const secret = readFile(path).trim();
@@ -505,7 +505,8 @@ function fillIn(json: string, given: Environment, readFile: ReadFile | null) {
     const { secrets, problems: wrong } = secretsInFiles([name], given, readFile);
     for (const problem of wrong) problems.add(problem);
     const value = given[name] ?? secrets[name];
-    if (value === undefined && wrong.length === 0) problems.add(`${name}: not set, and named in the hooks`);
+    if (value === undefined && wrong.length === 0)
+      problems.add(`${name}: not set, but the hooks refer to it`);
     return value ?? '';
   };
   try {
@@ -546,7 +547,7 @@ function combinationProblems(set: Environment): string[] {
   const basic = set.BASIC_AUTH === 'on';
   if (has('ACCOUNTS')) {
     for (const name of ['SENDCLOUD_API_USER', 'SENDCLOUD_API_KEY', 'GATEWAY_TOKENS']) {
-      if (has(name)) problems.push(`${name}: not together with ACCOUNTS; put it there`);
+      if (has(name)) problems.push(`${name}: cannot be combined with ACCOUNTS; put it there`);
     }
   } else if (has('SENDCLOUD_API_USER')) {
     if (!has('GATEWAY_TOKENS') && !basic) problems.push(`GATEWAY_TOKENS: missing; ${NO_TOKEN}`);

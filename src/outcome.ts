@@ -76,14 +76,14 @@ export const FAILURES = {
   unauthorized: {
     status: 401,
     smtp: { code: 535, text: '5.7.8 Authentication failed' },
-    title: 'No or wrong credentials',
+    title: 'Missing or wrong credentials',
     delivery: 'not-sent',
     retryable: false,
   },
   'bad-signature': {
     status: 401,
     smtp: null,
-    title: 'No or a wrong signature',
+    title: 'Missing or wrong signature',
     delivery: 'not-sent',
     retryable: false,
   },
@@ -127,7 +127,7 @@ export const FAILURES = {
   'not-cancellable': {
     status: 409,
     smtp: null,
-    title: 'The message waits no longer',
+    title: 'The message is no longer waiting',
     delivery: 'unknown',
     retryable: false,
   },
@@ -214,7 +214,7 @@ export const FAILURES = {
   'outbox-off': {
     status: 501,
     smtp: null,
-    title: 'This gateway keeps no outbox',
+    title: 'This gateway has no outbox',
     delivery: 'not-sent',
     retryable: false,
   },

@@ -30,7 +30,7 @@ export interface Quota {
   peek(apiUser: string, limit: number): Promise<QuotaState>;
   /** Refuses every draw of `apiUser` for the next `ms` milliseconds: upstream said 536. Never shortens a closure. */
   close(apiUser: string, ms: number): Promise<void>;
-  /** Asks the store itself whether it answers; nobody's window is touched. */
+  /** Asks the store itself whether it answers; no window is touched. */
   ping(): Promise<void>;
 }
 

@@ -150,7 +150,7 @@ export function createSend(options: {
   async function queue(request: SendRequest, { submission, ...entry }: Prepared): Promise<Sent> {
     const { composeMs } = submission.facts;
     if (!enqueue) {
-      const detail = 'This gateway keeps no outbox (OUTBOX is off), so it cannot send at a later time.';
+      const detail = 'This gateway has no outbox (OUTBOX is off), so it cannot send at a later time.';
       return refused(request, failure('outbox-off', detail), composeMs);
     }
     const enqueued = await enqueue(submission, entry);

@@ -62,7 +62,7 @@ describe('a gateway token', () => {
   it.each([
     [[TOKEN], [`sha256:${digest}`]],
     [[`sha256:${digest}`], [TOKEN]],
-  ])('of two accounts is taken for neither: %j, %j', async (...tokens) => {
+  ])('of two accounts is accepted for neither: %j, %j', async (...tokens) => {
     const accounts = tokens.map((tokens, i) => ({ ...ACCOUNT, apiUser: `own-${i}`, tokens }));
     const { token } = authenticator(async () => null, [...accounts, ACCOUNT_OF_ANOTHER]);
     for (let i = 0; i < 2; i++) {
@@ -99,7 +99,7 @@ describe('a guesser', () => {
     expect(await codeOf(login('own', 'guess', '192.0.2.2'))).toBe('unauthorized');
   });
 
-  it('has sixty guesses of one api_user from any number of addresses, and locks its owner not out', async () => {
+  it('has sixty guesses of one api_user from any number of addresses, and does not lock its owner out', async () => {
     const { login, verify } = authenticator(async ({ apiKey }) =>
       apiKey === 'right' ? null : failure('upstream-credentials', 'Upstream refused it.'),
     );

@@ -349,7 +349,7 @@ describe('the settings', () => {
         { from: `\${ not }`, to: `a \${CI}`, cc: `"\${CI}` },
       ]);
       expect(problemsWith({ ...ACCOUNT, HOOKS, SHOP_FILE: '/run/nowhere' })).toEqual([
-        'CI: not set, and named in the hooks',
+        'CI: not set, but the hooks refer to it',
         'SHOP_FILE: the file cannot be read (ENOENT)',
       ]);
     });
@@ -380,7 +380,7 @@ describe('the settings', () => {
 
     it('are refused where a runtime has no files', () => {
       expect(problemsWith({ ACCOUNTS_FILE: '/run/accounts' }, null)).toEqual([
-        'ACCOUNTS_FILE: files are read on Node alone; set ACCOUNTS',
+        'ACCOUNTS_FILE: files are read only on Node; set ACCOUNTS',
       ]);
     });
 

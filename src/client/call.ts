@@ -145,7 +145,7 @@ function answerOf<Body>(
   }
   const location = headers.get('Location');
   return new PosternError(
-    `Not an answer of Postern's: ${status}${location === null ? '' : `, to ${location}`}. Look at "url".`,
+    `The answer did not come from Postern (${status}${location === null ? '' : `, to ${location}`}). Check "url".`,
     {
       code: 'unexpected-answer',
       delivery: 'unknown',

@@ -116,11 +116,11 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     const cancelled = await outbox.cancel(canonicalApiUser(caller.account.apiUser), id);
     if (cancelled === null) return answer(NOT_HERE);
     if (cancelled === 'cancelled') return { status: 200, body: { object: 'email', id } };
-    return answer(failure('not-cancellable', 'Only an email that waits can be canceled.'));
+    return answer(failure('not-cancellable', 'Only a queued email can be canceled.'));
   }
 }
 
-const NO_OUTBOX = failure('outbox-off', 'This gateway keeps no outbox (OUTBOX is off).');
+const NO_OUTBOX = failure('outbox-off', 'This gateway has no outbox (OUTBOX is off).');
 const NOT_HERE = failure('not-found', 'No such email was queued by this api_user, or it is no longer kept.');
 
 const unsupported = (field: string, advice: string): Failure =>
@@ -174,7 +174,7 @@ function messageFrom(email: unknown): Json | Failure {
     const own = FIELDS.get(field);
     if (own !== undefined) message[own] = value;
     else if (!['headers', 'tags', 'attachments'].includes(field)) {
-      return unsupported(excerpt(field), 'Remove it: this gateway has nothing like it.');
+      return unsupported(excerpt(field), 'Remove it: this gateway has no equivalent.');
     }
   }
   const missing = ['from', 'to', 'subject'].filter((field) => !isGiven(message[field]));
@@ -185,7 +185,7 @@ function messageFrom(email: unknown): Json | Failure {
   if (typeof sendAt === 'string' && !/^\d{4}-\d\d-\d\d/.test(sendAt)) {
     return unsupported(
       'scheduled_at',
-      'Natural language is not read here: use a time such as "2026-12-24T18:00:00Z" (ISO 8601).',
+      'Natural language is not supported: use a time such as "2026-12-24T18:00:00Z" (ISO 8601).',
     );
   }
   const headers = headersFrom(email);

@@ -24,7 +24,7 @@ type Field = (typeof FIELDS)[number];
 
 /** Why a parameter is refused, where there is more to say than that it is not known. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
-  labelName: 'SMTP takes the id of a label alone: use labelId.',
+  labelName: "SMTP takes only a label's id: use labelId.",
   templateInvokeName: "SMTP has none of SendCloud's templates: send html or plain.",
   xsmtpapi: 'Send one request for each recipient.',
   contentSummary: 'Put the summary into the html.',
@@ -97,7 +97,7 @@ export function createSendCloudApi({
       const { path, method, origin, signal } = request;
       if (path !== '/mail/send') {
         const detail =
-          "Of SendCloud's API there is POST /apiv2/mail/send alone; templates are not supported.";
+          "Only POST /apiv2/mail/send of SendCloud's API is available; templates are not supported.";
         return refusal(refused(failure('not-found', detail)));
       }
       if (method !== 'POST') {

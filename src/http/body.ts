@@ -31,7 +31,7 @@ export function requestBody({ req: { raw } }: Context): BodyReader | null {
 const OVERLOADED = failure('overloaded', 'Too many bytes are in flight; nothing was sent.', {
   retryAfterMs: 1000,
 });
-const BROKEN_OFF = failure('invalid-request', 'The body broke off.');
+const BROKEN_OFF = failure('invalid-request', 'The body ended early.');
 const tooLarge = (maxSize: number): Failure =>
   failure('message-too-large', `The body is larger than ${maxSize} bytes.`);
 

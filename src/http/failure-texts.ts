@@ -10,21 +10,21 @@ interface FailureText {
 
 export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
   'invalid-request': {
-    means: 'It is no JSON, or a header or a parameter has a wrong value.',
+    means: 'The body is not JSON, or a header or parameter has a wrong value.',
     todo: 'Correct what detail names.',
   },
   unauthorized: {
     todo: 'Send "Authorization: Bearer <token>". An api_key counts only where BASIC_AUTH is on.',
   },
   'bad-signature': {
-    means: 'Or its time is more than five minutes off.',
+    means: "The signature's time may also be more than five minutes off.",
     todo: "Compare the hook's scheme and secret with the service's settings; look at the clocks.",
   },
   'forbidden-origin': { todo: "Add the page's origin (scheme, host, port) to the hook's origins." },
   'forbidden-sender': { todo: "Send from an allowed address, or add this one to the account's from." },
   'forbidden-label': { todo: "Use an allowed label, or add this one to the account's labels." },
   'not-found': {
-    means: 'The path is wrong, or the message is of another account or no longer kept.',
+    means: 'The path is wrong, or the message belongs to another account or is no longer kept.',
     todo: 'Check the path and the id.',
   },
   'unknown-hook': { todo: 'Check the address, and the names in HOOKS.' },
@@ -58,7 +58,7 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
   'upstream-credentials': { todo: 'Correct the api_key in the settings. Queued messages wait meanwhile.' },
   'upstream-insecure': {
     means: 'There is no STARTTLS, or no valid certificate.',
-    todo: 'Look at SMTP_HOST and SMTP_SERVERNAME, and for something that intercepts TLS.',
+    todo: 'Check SMTP_HOST and SMTP_SERVERNAME, and whether something intercepts TLS.',
   },
   'upstream-unreachable': { todo: 'Repeat it. If it persists, open port 587, 2525 or 25.' },
   'upstream-busy': { means: 'The reply in smtp says why.', todo: 'Repeat it later, or use the outbox.' },

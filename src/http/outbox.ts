@@ -15,17 +15,17 @@ const DEFAULT_LISTED = 20;
 
 /** The query of the list. */
 const ListQuery = v.object({
-  state: v.optional(v.picklist(OUTBOX_STATES, `"state" is one of ${OUTBOX_STATES.join(', ')}.`)),
+  state: v.optional(v.picklist(OUTBOX_STATES, `"state" must be one of ${OUTBOX_STATES.join(', ')}.`)),
   limit: v.optional(
     v.pipe(
       v.string(),
-      v.regex(/^\d{1,3}$/, `"limit" is a whole number from 1 to ${MOST_LISTED}.`),
+      v.regex(/^\d{1,3}$/, `"limit" must be a whole number from 1 to ${MOST_LISTED}.`),
       v.transform(Number),
-      v.minValue(1, `"limit" is at least 1.`),
-      v.maxValue(MOST_LISTED, `"limit" is at most ${MOST_LISTED}.`),
+      v.minValue(1, `"limit" must be at least 1.`),
+      v.maxValue(MOST_LISTED, `"limit" must be at most ${MOST_LISTED}.`),
     ),
   ),
-  cursor: v.optional(v.pipe(v.string(), v.maxLength(500, '"cursor" is one that a list answered.'))),
+  cursor: v.optional(v.pipe(v.string(), v.maxLength(500, '"cursor" must be one that a list returned.'))),
 });
 
 /** @param outbox - null where there is none */
@@ -61,7 +61,7 @@ export function outboxRoutes(outbox: OutboxDoor | null): Routes {
     });
 }
 
-const OFF = failure('outbox-off', 'This gateway keeps no outbox (OUTBOX is off).');
+const OFF = failure('outbox-off', 'This gateway has no outbox (OUTBOX is off).');
 const NOT_HERE = failure(
   'not-found',
   'No such message was queued by this api_user, or it is no longer kept.',

@@ -23,7 +23,7 @@ export async function readMessage(c: Context): Promise<MessageSource | Failure> 
   if (surplus !== undefined) {
     return failure(
       'invalid-request',
-      `Remove the parameter "${surplus.slice(0, 50)}": there are from and label, each once, and to.`,
+      `Remove the parameter "${surplus.slice(0, 50)}": only from and label, once each, and to are allowed.`,
     );
   }
   return {

@@ -9,7 +9,7 @@ import type { Ending } from './session.ts';
 /** What a failure may tell besides its code. */
 type Facts = Partial<Pick<Failure, 'smtp' | 'rejected' | 'again'>>;
 
-const OUT_OF_STEP = 'Upstream answered what belongs to no command; nothing was sent.';
+const OUT_OF_STEP = 'Upstream sent a reply to no command; nothing was sent.';
 
 /** @param code - Node's, of the socket's error */
 export const unreachable = (at: string, code = 'closed'): Failure =>
@@ -96,7 +96,7 @@ export function notSent({ why }: Ending, more: Facts): Failure {
 
 /** Whatever ended the session or came in place of an answer: the dot was written. */
 export function outcomeUnknown(ending: Ending | null, more: Facts): Failure {
-  const what = { lost: 'was lost', silent: 'fell silent', 'out-of-step': 'answered nonsense' };
+  const what = { lost: 'was lost', silent: 'fell silent', 'out-of-step': 'sent an invalid reply' };
   const detail = `Upstream ${what[ending?.why ?? 'out-of-step']} after the final dot: it may have the message.`;
   return failure('outcome-unknown', detail, more);
 }

@@ -152,7 +152,7 @@ export class MailTransaction {
       }
     } catch {
       this.#session.close();
-      return failure('invalid-message', 'The message broke off before its end.');
+      return failure('invalid-message', 'The message ended early.');
     } finally {
       // Tells a stream's producer that it is read no further.
       Promise.resolve(chunks.return?.()).catch(() => {});

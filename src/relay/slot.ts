@@ -179,7 +179,7 @@ export class Slot {
     }
   }
 
-  /** Its place is free meanwhile: the next message waits for nobody's clean-up, but opens a connection. */
+  /** Its place is free meanwhile: the next message does not wait for the clean-up, but opens a connection. */
   async #cleanUp(connection: Connection): Promise<void> {
     // A container may be frozen before RSET is answered: what counts is when the connection was last used.
     const usedAt = Date.now();
@@ -208,7 +208,7 @@ export class Slot {
     this.left();
   }
 
-  /** For one that is most likely dead: its place is free at once, and nobody waits for its answer to QUIT. */
+  /** For one that is most likely dead: its place is free at once, without waiting for its answer to QUIT. */
   #drop(connection: Connection): void {
     void connection.quit();
     this.left();

@@ -299,7 +299,7 @@ async function listen(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      throw new ConfigError([`HOST: no address of this machine (${code})`]);
+      throw new ConfigError([`HOST: not an address of this machine (${code})`]);
     }
     const reason = code === 'EADDRINUSE' ? 'is taken' : `cannot be opened (${code})`;
     throw new ConfigError([`${setting}: port ${port} ${reason}; set another one, or 0 for a free one`]);

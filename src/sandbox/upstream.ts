@@ -59,7 +59,7 @@ export async function startLookAlike(options: LookAlikeOptions): Promise<LookAli
     hideSMTPUTF8: true,
     disableReverseLookup: true,
     logger: false,
-    // Nobody has to say goodbye to a sandbox that ends.
+    // A sandbox that ends need not say goodbye.
     closeTimeout: 1,
 
     onConnect(session, callback) {

@@ -42,7 +42,7 @@ const MOST_LOGIN_MS = 30_000;
 /** How long a client may go on writing a message whose fate is decided. */
 const MOST_DISCARD_MS = 10_000;
 
-const LOGIN_TIMED_OUT: Reply = { code: 421, text: '4.4.2 No login in time' };
+const LOGIN_TIMED_OUT: Reply = { code: 421, text: '4.4.2 Login timed out' };
 const SHUTTING_DOWN: Reply = { code: 421, text: '4.3.2 Shutting down, try again' };
 export const CROWDED: Reply = { code: 421, text: '4.3.2 Too many connections, try again later' };
 const NOT_IN_THE_CLEAR: Reply = { code: 538, text: '5.7.11 Encryption required: STARTTLS first' };
@@ -72,7 +72,7 @@ export class Session implements Seat {
   }
 
   giveWay(): void {
-    const crowdedOut = failure('overloaded', 'Others needed the place of this connection.');
+    const crowdedOut = failure('overloaded', 'The connection was closed to make room for others.');
     if (this.#incoming) this.#incoming.fail(crowdedOut, CROWDED);
     else this.#connection.drop(CROWDED);
   }
@@ -178,7 +178,7 @@ export class Session implements Seat {
     if (name === null) return failure('unauthorized', 'The label is not a positive whole number.');
     // RFC 4616 section 2: an authorization identity asks to act for somebody else.
     if (authzid && authcid && authzid !== authcid) {
-      return failure('unauthorized', 'No api_user may act for another one.');
+      return failure('unauthorized', 'An api_user may not act for another.');
     }
     const { authenticator } = this.#context;
     const address = this.#connection.remoteAddress;
@@ -293,7 +293,7 @@ export class Session implements Seat {
   }
 }
 
-const BROKEN_OFF = failure('invalid-message', 'The message broke off.');
+const BROKEN_OFF = failure('invalid-message', 'The message ended early.');
 const OTHERS_STREAM = failure('overloaded', 'Other long messages of this api_user took too long.');
 
 const holderOf = ({ caller }: Sender): string => canonicalApiUser(caller.account.apiUser);

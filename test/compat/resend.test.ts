@@ -204,7 +204,7 @@ describe('emails.send', () => {
     const unknown = await postern.request('/resend/emails', { body: { ...EMAIL, priority: 'high' } });
     expect(await unknown.json()).toEqual({
       name: 'validation_error',
-      message: 'The field `priority` is not supported. Remove it: this gateway has nothing like it.',
+      message: 'The field `priority` is not supported. Remove it: this gateway has no equivalent.',
       statusCode: 422,
       code: 'unsupported-field',
     });

@@ -705,7 +705,7 @@ export function gatewayContract(runtime: Runtime): void {
     const page = await fetch(new URL(type, response.url));
     expect(page.status).toBe(200);
     expect(page.headers.get('Content-Type')).toMatch('text/html');
-    expect(await page.text()).toContain('<h1>No or wrong credentials</h1>');
+    expect(await page.text()).toContain('<h1>Missing or wrong credentials</h1>');
   });
 
   test('wrong settings say so in the log, and not to callers', async () => {

@@ -73,7 +73,7 @@ it('of a client that leaves while its login is proven is not waited for', async 
   );
   await expect.poll(() => postern.upstream.sessions.length).toBe(1);
   socket.destroy();
-  await expect.poll(() => postern.logLines.join(), { timeout: 5000 }).toContain('The body broke off.');
+  await expect.poll(() => postern.logLines.join(), { timeout: 5000 }).toContain('The body ended early.');
 });
 
 /** A client that reads nothing before it has written everything, as blocking ones do. */

@@ -79,8 +79,8 @@ describe('a session that ended', () => {
     ['out of step', outOfStep(), 'upstream-unreachable', /no command/],
     ['dot: lost', outcomeUnknown(lost(), {}), 'outcome-unknown', /was lost after the final dot/],
     ['dot: silent', outcomeUnknown(SILENT, {}), 'outcome-unknown', /fell silent after/],
-    ['dot: out of step', outcomeUnknown(OUT_OF_STEP, {}), 'outcome-unknown', /answered nonsense after/],
-    ['dot: no answer to it', outcomeUnknown(null, {}), 'outcome-unknown', /answered nonsense after/],
+    ['dot: out of step', outcomeUnknown(OUT_OF_STEP, {}), 'outcome-unknown', /sent an invalid reply after/],
+    ['dot: no answer to it', outcomeUnknown(null, {}), 'outcome-unknown', /sent an invalid reply after/],
   ])('%s', (_, failed, expected, words) => {
     expect(short(failed)).toBe(expected);
     expect(failed.detail).toMatch(words);

@@ -222,7 +222,7 @@ describe.concurrent('before the login', { timeout: 60_000 }, () => {
     await hesitant.secure();
     await silent.reply();
     for (const client of [silent, hesitant]) {
-      expect(await client.reply()).toBe('421 4.4.2 No login in time');
+      expect(await client.reply()).toBe('421 4.4.2 Login timed out');
       expect(await client.end()).toBe('closed');
     }
     // Who is logged in may stay.

@@ -15,6 +15,7 @@ import {
   ReceiptSchema,
 } from '../responses.ts';
 import { MOST_IN_BATCH } from './messages.ts';
+import { DEFAULT_LISTED, MOST_LISTED } from './outbox.ts';
 import { PROBLEM_TYPE, problemOf } from './problem.ts';
 import { CallsSchema } from './quota.ts';
 
@@ -26,7 +27,7 @@ const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
   return rest;
 };
 
-/** Failures by status that an operation may answer with, beside those of every authenticated one. */
+/** What every authenticated operation may answer with. */
 const AUTHENTICATED: FailureCode[] = [
   'unauthorized',
   'too-many-failed-logins',
@@ -39,6 +40,7 @@ const SENDING: FailureCode[] = [
   'invalid-request',
   'forbidden-sender',
   'forbidden-label',
+  'not-found',
   'request-in-progress',
   'message-too-large',
   'unsupported-media-type',
@@ -306,7 +308,7 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
             {
               name: 'limit',
               in: 'query',
-              schema: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+              schema: { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: DEFAULT_LISTED },
             },
             { name: 'cursor', in: 'query', description: "A list's own.", schema: string },
           ],

@@ -10,8 +10,8 @@ import type { Context } from './context.ts';
 import { occurrenceIn, problemOf, respondProblem } from './problem.ts';
 import { createRoutes, type Routes } from './routes.ts';
 
-const MOST_LISTED = 100;
-const DEFAULT_LISTED = 20;
+export const MOST_LISTED = 100;
+export const DEFAULT_LISTED = 20;
 
 /** The query of the list. */
 const ListQuery = v.object({

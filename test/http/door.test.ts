@@ -424,6 +424,8 @@ describe('the API description', () => {
     const elsewhere = ['not-found', 'method-not-allowed', 'unsupported-field'];
     const codes = Object.keys(FAILURES).filter((code) => !elsewhere.includes(code));
     for (const code of codes) expect(source).toContain(`/docs/errors/${code}`);
+    // Of an Idempotency-Key whose message is no longer kept.
+    expect(JSON.parse(source).paths['/v1/messages'].post.responses).toHaveProperty('404');
   });
 });
 

@@ -74,7 +74,8 @@ describe.each(ROUTES)('%s %s', (method, path) => {
   ])('is refused to %s', async (_, headers) => {
     const answer = await ask(method, path, headers());
     expect(answer.status).toBe(403);
-    expect(JSON.parse(answer.body)).toMatchObject({ code: 'forbidden-origin', status: 403 });
+    const instance = `${path}#${answer.headers['request-id']}`;
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'forbidden-origin', status: 403, instance });
   });
 });
 

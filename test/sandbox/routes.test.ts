@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { Hono } from 'hono';
+import { requestId } from 'hono/request-id';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -89,10 +91,20 @@ it('gives the bytes as received', async () => {
 });
 
 it.each(['/messages/3', '/messages/0', '/messages/2x', '/messages/3/raw'])('knows no %s', async (path) => {
-  const answer = await get(path);
+  const gateway = new Hono().use(requestId({ headerName: 'Request-Id' })).route('/', sandbox.routes);
+  const answer = await gateway.request(path, { headers: { 'Request-Id': 'its-id' } });
   expect(answer.status).toBe(404);
   expect(answer.headers.get('content-type')).toBe('application/problem+json');
-  expect(await answer.json()).toMatchObject({ status: 404, code: 'not-found', instance: path });
+  expect(await answer.json()).toEqual({
+    type: '/docs/errors/not-found',
+    title: 'No such resource',
+    status: 404,
+    detail: expect.stringContaining('it keeps the last 100'),
+    instance: `${path}#its-id`,
+    code: 'not-found',
+    delivery: 'not-sent',
+    retryable: false,
+  });
 });
 
 describe('for test suites', () => {

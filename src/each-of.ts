@@ -6,6 +6,9 @@ import { INTERNAL } from './outcome.ts';
 import { Pace } from './pace.ts';
 import type { Send } from './send.ts';
 
+/** Messages of one batch. */
+export const MOST_IN_BATCH = 100;
+
 /** Messages of one batch in flight at once: enough to keep a login's connections busy. */
 export const BATCH_WORKERS = 8;
 

@@ -2,7 +2,7 @@
 
 import type { AdapterRequest, AdapterResponse, AuthenticatedAdapter } from '../adapter.ts';
 import type { Caller } from '../authenticate.ts';
-import { BATCH_WORKERS, eachOf } from '../each-of.ts';
+import { BATCH_WORKERS, eachOf, MOST_IN_BATCH } from '../each-of.ts';
 import { type MessageKey, parseIdempotencyKey } from '../idempotency.ts';
 import { parseJson } from '../json.ts';
 import { excerpt } from '../message/characters.ts';
@@ -11,8 +11,6 @@ import type { OutboxDoor, OutboxRecord } from '../outbox.ts';
 import { type Failure, type FailureCode, type FieldError, failure, isFailure, kindOf } from '../outcome.ts';
 import { checkMessage, type Send, type Sent } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
-
-const MOST_IN_BATCH = 100;
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 /** `POST /v1/messages` and its batch: sent now, or put into the outbox. */
 
 import { withDeadline } from '../deadline.ts';
-import { BATCH_WORKERS, eachOf } from '../each-of.ts';
+import { BATCH_WORKERS, eachOf, MOST_IN_BATCH } from '../each-of.ts';
 import type { Origin } from '../message-event.ts';
 import type { OutboxRecord } from '../outbox.ts';
 import { failure, isFailure } from '../outcome.ts';
@@ -22,8 +22,6 @@ export interface MessagesOptions {
   /** The peer's address, for the log and the count of failed logins. */
   readonly clientAddress: (c: Context) => string;
 }
-
-export const MOST_IN_BATCH = 100;
 
 export function messageRoutes(options: MessagesOptions): Routes {
   const { deadlineMs } = options;

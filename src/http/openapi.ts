@@ -1,6 +1,7 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
 import { toJsonSchema, toJsonSchemaDefs } from '@valibot/to-json-schema';
+import { MOST_IN_BATCH } from '../each-of.ts';
 import { EXAMPLE } from '../message/example.ts';
 import { MESSAGE_COMPONENTS } from '../message/schema.ts';
 import { OUTBOX_STATES } from '../outbox.ts';
@@ -14,7 +15,6 @@ import {
   ReadinessSchema,
   ReceiptSchema,
 } from '../responses.ts';
-import { MOST_IN_BATCH } from './messages.ts';
 import { DEFAULT_LISTED, MOST_LISTED } from './outbox.ts';
 import { PROBLEM_TYPE, problemOf } from './problem.ts';
 import { CallsSchema } from './quota.ts';

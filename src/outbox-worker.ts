@@ -10,7 +10,7 @@ import { withDeadline } from './deadline.ts';
 import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import type { Log } from './log.ts';
 import { type Emit, messageEvent } from './message-event.ts';
-import type { Claim, Outbox } from './outbox.ts';
+import { type Claim, type Outbox, SWEEP_MS } from './outbox.ts';
 import { type Failure, type FailureCode, failure, kindOf } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
 import { StoreUnavailable } from './store.ts';
@@ -218,8 +218,6 @@ const SHORT_WAIT_MS = 250;
 
 const FIRST_AWAY_MS = 1_000;
 const LONGEST_AWAY_MS = 30_000;
-
-const SWEEP_MS = 60 * 60 * 1000;
 
 export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
   const { outbox, send, connections, deadlineMs, log } = options;

@@ -12,6 +12,16 @@ import type { Envelope } from './transaction.ts';
 export const OUTBOX_STATES = ['queued', 'sending', 'accepted', 'failed', 'unknown', 'cancelled'] as const;
 export type OutboxState = (typeof OUTBOX_STATES)[number];
 
+/** How a message ends by its outcome. */
+export const END_STATES = {
+  accepted: 'accepted',
+  'not-sent': 'failed',
+  unknown: 'unknown',
+} as const satisfies Record<Outcome['delivery'], OutboxState>;
+
+/** How often states are forgotten, in milliseconds. */
+export const SWEEP_MS = 60 * 60 * 1000;
+
 /** What a receipt says of the message itself. */
 export interface SentFacts {
   /** Null where a whole message has none. */

@@ -12,6 +12,7 @@
 import {
   type Attempt,
   type Claim,
+  END_STATES,
   MOST_ATTEMPTS_KEPT,
   type NewEntry,
   OUTBOX_STATES,
@@ -249,7 +250,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
   const end = (id: string, fence: number, outcome: Outcome): void => {
     const update = `UPDATE message SET state = ?, outcome = ?, at = ?, envelope = NULL
       WHERE id = ? AND state = 'sending' AND fence = ? RETURNING seq, bytes`;
-    const state = STATES[outcome.delivery];
+    const state = END_STATES[outcome.delivery];
     const ended = row<{ seq: number; bytes: number }>(
       update,
       state,
@@ -507,8 +508,6 @@ const NONE: ReadonlySet<string> = new Set();
 
 const CRASHED =
   'The instance that sent this message ended after the final dot was on its way; upstream may have the message.';
-
-const STATES = { accepted: 'accepted', 'not-sent': 'failed', unknown: 'unknown' } as const;
 
 /** A cursor is the place of the last message that was shown; null where it is none. */
 const seqOf = (cursor: string): number | null => (/^\d{1,15}$/.test(cursor) ? Number(cursor) : null);

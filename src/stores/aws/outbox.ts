@@ -16,6 +16,7 @@ import { sha256 } from '../../digest.ts';
 import {
   type Attempt,
   type Claim,
+  END_STATES,
   MOST_ATTEMPTS_KEPT,
   type NewEntry,
   type Outbox,
@@ -478,8 +479,7 @@ const keyPath = async (apiUser: string, key: string): Promise<string> =>
 
 /** `outcome` is null for a cancelled one. */
 function end(kept: Kept, outcome: Outcome | null, time: number): Kept {
-  const states = { accepted: 'accepted', 'not-sent': 'failed', unknown: 'unknown' } as const;
-  const state = outcome === null ? 'cancelled' : states[outcome.delivery];
+  const state = outcome === null ? 'cancelled' : END_STATES[outcome.delivery];
   return { ...kept, state, outcome, lease: null, sending: null, endedAt: time };
 }
 

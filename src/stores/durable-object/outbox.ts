@@ -1,7 +1,15 @@
 /** The outbox of one api_user in a Durable Object, which sends its messages as well. */
 
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
-import type { Claim, NewEntry, Outbox, OutboxDoor, OutboxRecord, Put } from '../../outbox.ts';
+import {
+  type Claim,
+  type NewEntry,
+  type Outbox,
+  type OutboxDoor,
+  type OutboxRecord,
+  type Put,
+  SWEEP_MS,
+} from '../../outbox.ts';
 import type { OutboxWorker } from '../../outbox-worker.ts';
 import {
   type Claimed,
@@ -30,9 +38,6 @@ const SAFETY_MS = 30_000;
 
 /** Cloudflare gives an alarm 15 minutes; then it begins nothing more, and another alarm goes on. */
 const LONGEST_RUN_MS = 10 * 60 * 1000;
-
-/** How often states are forgotten, in milliseconds: the worker sweeps no oftener. */
-const SWEEP_MS = 60 * 60 * 1000;
 
 /**
  * The object of one api_user. The runtime's subclass hands in what sends.

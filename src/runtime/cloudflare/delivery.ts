@@ -13,11 +13,8 @@ import { type Failure, failure } from '../../outcome.ts';
 import { Pool } from '../../relay/pool.ts';
 import { formatLoginName } from '../../sendcloud.ts';
 import type { RemoteDelivery } from './bindings.ts';
-import { type Environment, readSettings } from './settings.ts';
+import { type Environment, IDLE_MS, readSettings } from './settings.ts';
 import { createWorkerStores } from './stores.ts';
-
-/** An idle connection is dropped before upstream's own time-out; while one is open the object stays in memory. */
-const IDLE_MS = 60_000;
 
 /** Exported by the Worker's entry; wrangler.toml binds it as DELIVERY. */
 export class DeliveryObject extends DurableObject<Environment> implements RemoteDelivery {

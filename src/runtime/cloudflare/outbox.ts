@@ -7,11 +7,8 @@ import { createLog } from '../../log.ts';
 import { createOutboxWorker, createSendClaim } from '../../outbox-worker.ts';
 import { Pool } from '../../relay/pool.ts';
 import { OutboxObject as ObjectWithoutSettings } from '../../stores/durable-object/outbox.ts';
-import { type Environment, readSettings } from './settings.ts';
+import { type Environment, IDLE_MS, readSettings } from './settings.ts';
 import { createWorkerStores } from './stores.ts';
-
-/** An idle connection is dropped before upstream's own time-out; while one is open the object stays in memory. */
-const IDLE_MS = 60_000;
 
 /** Exported by the Worker's entry; wrangler.toml binds it as OUTBOX_OBJECTS. */
 export class OutboxObject extends ObjectWithoutSettings {

@@ -7,6 +7,9 @@ import type { Bindings } from './bindings.ts';
 /** Settings are strings, or whatever TOML made of them. */
 export type Environment = Bindings & Readonly<Record<string, unknown>>;
 
+/** An idle connection is dropped before upstream's own time-out; while one is open its object stays in memory. */
+export const IDLE_MS = 60_000;
+
 export interface WorkerConfig extends Config {
   /** Durable Objects among which one login's messages are spread. */
   readonly shards: number;

@@ -131,7 +131,7 @@ const SECRETS = [
 
 const NO_TOKEN = 'without a token no one could send, unless BASIC_AUTH is on';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The text of a file; throws what the file system throws. */
 export type ReadFile = (path: string) => string;

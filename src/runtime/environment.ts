@@ -2,9 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { ConfigError, namesNoAccount } from '../config.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { ConfigError, type Environment, namesNoAccount } from '../config.ts';
 
 /**
  * `environment` with what `.env` in the working directory sets beside it; a variable of the environment wins.

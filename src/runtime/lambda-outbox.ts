@@ -1,13 +1,12 @@
 /** The second function on AWS Lambda: sends what waits in the outbox. SQS hands it a batch of wakes. */
 
-import { ConfigError, parseConfig } from '../config.ts';
+import { ConfigError, type Environment, parseConfig } from '../config.ts';
 import { withDeadline } from '../deadline.ts';
 import { createDeliverer } from '../deliver.ts';
 import { createLog } from '../log.ts';
 import { createSendClaim } from '../outbox-worker.ts';
 import { Pool } from '../relay/pool.ts';
 import { openAwsOutbox } from './aws-outbox.ts';
-import type { Environment } from './environment.ts';
 import { createStores } from './stores.ts';
 
 /** What an event source mapping makes of SQS's messages, as far as it is read. */

@@ -3,7 +3,7 @@
 import type { Hono } from 'hono';
 import { getConnInfo, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
 import hooks from '../../hooks.json' with { type: 'json' };
-import { type Config, ConfigError, parseConfig } from '../config.ts';
+import { type Config, ConfigError, type Environment, parseConfig } from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import { requestBody } from '../http/body.ts';
 import type { Context } from '../http/context.ts';
@@ -29,7 +29,6 @@ const IDLE_MS = 20_000;
 /** What an invocation keeps of its time for the answer, in milliseconds. */
 const ANSWERING_MS = 1000;
 
-type Environment = Readonly<Record<string, string | undefined>>;
 type Handler = (event: LambdaEvent, context: LambdaContext) => ReturnType<ReturnType<typeof handle>>;
 
 export const handler = createHandler(process.env);

@@ -7,7 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { clientAddress, forwardedPrefix } from '../client-address.ts';
-import { type Config, ConfigError, namesNoAccount, parseConfig, withoutSecrets } from '../config.ts';
+import {
+  type Config,
+  ConfigError,
+  type Environment,
+  namesNoAccount,
+  parseConfig,
+  withoutSecrets,
+} from '../config.ts';
 import { createDeliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
 import type { BodyReader } from '../http/body.ts';
@@ -20,7 +27,6 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readCertificate } from '../smtp/certificate.ts';
 import { createSmtpDoor } from '../smtp/door.ts';
 import { doorSockets, upstreamSockets } from './descriptors.ts';
-import type { Environment } from './environment.ts';
 import { createGateway } from './gateway.ts';
 import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';

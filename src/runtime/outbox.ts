@@ -8,7 +8,7 @@ import type { Log } from '../log.ts';
 import type { Emit } from '../message-event.ts';
 import type { Outbox } from '../outbox.ts';
 import { createOutboxWorker, createSendClaim, type OutboxWorker } from '../outbox-worker.ts';
-import { openSqliteOutbox } from '../stores/sqlite/outbox.ts';
+import { openSqliteOutbox, type SqliteOutbox } from '../stores/sqlite/outbox.ts';
 import { openAwsOutbox } from './aws-outbox.ts';
 import { outboxReadiness } from './outbox-readiness.ts';
 
@@ -38,8 +38,14 @@ export function openOutbox(
 ): RunningOutbox {
   const { log } = edges;
   const { deadlineMs, smtp, quota } = config;
-  const sqlite = settings.aws ? null : openSqliteOutbox({ ...settings, path: settings.location, log });
-  const outbox = settings.aws ? openAwsOutbox(settings.aws, settings.keepMs) : (sqlite as Outbox);
+  let outbox: Outbox;
+  let sqlite: SqliteOutbox | null = null;
+  if (settings.aws) {
+    outbox = openAwsOutbox(settings.aws, settings.keepMs);
+  } else {
+    sqlite = openSqliteOutbox({ ...settings, path: settings.location, log });
+    outbox = sqlite;
+  }
   const send = createSendClaim({ ...edges, ...settings, outbox, quotaLimit: quota.limit });
   const worker = createOutboxWorker({ outbox, send, connections: smtp.connections, deadlineMs, log });
   const { wake, stop } = keepRunning(worker);

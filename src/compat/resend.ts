@@ -36,7 +36,10 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     if (route === 'PATCH id') {
       return answer(unsupported('scheduled_at', 'Cancel the email and send it again at the other time.'));
     }
-    return answer(failure('method-not-allowed', `${request.method} is not available at this path.`));
+    // RFC 9110 section 15.5.6.
+    const headers = { Allow: route.endsWith(' id') ? 'GET' : 'POST' };
+    const detail = `${request.method} is not available at this path.`;
+    return { ...answer(failure('method-not-allowed', detail)), headers };
   }
 
   async function sendOne(request: AdapterRequest, caller: Caller): Promise<AdapterResponse> {

@@ -230,8 +230,16 @@ describe('errors before the door', () => {
   test('a path and a method that are not there', async () => {
     const { postern, resend } = await open();
     expect((await resend.domains.list()).error).toMatchObject({ name: 'not_found', statusCode: 404 });
-    const deleted = await postern.request('/resend/emails/17', { method: 'DELETE' });
-    expect(await deleted.json()).toMatchObject({ name: 'method_not_allowed', statusCode: 405 });
+    for (const [method, path, allow] of [
+      ['DELETE', '/emails/17', 'GET'],
+      ['GET', '/emails', 'POST'],
+      ['GET', '/emails/batch', 'POST'],
+      ['GET', '/emails/17/cancel', 'POST'],
+    ] as const) {
+      const refused = await postern.request(`/resend${path}`, { method });
+      expect(await refused.json()).toMatchObject({ name: 'method_not_allowed', statusCode: 405 });
+      expect(refused.headers.get('Allow')).toBe(allow);
+    }
   });
 
   test('the quota', async () => {

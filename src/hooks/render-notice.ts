@@ -7,6 +7,7 @@
 
 import { withoutEncodedWords } from '../message/encoded-word.ts';
 import type { Fact, Notice, Section } from './notice.ts';
+import { clip } from './one-line.ts';
 
 const MAX_SUBJECT = 200;
 const MAX_TITLE = 300;
@@ -72,13 +73,6 @@ function line(text: string, max: number): string {
   const head = text.slice(0, 10 * max);
   const words = clean(head).replace(/\s+/g, ' ').trim();
   return clip(head.length < text.length ? `${words}…` : words, max);
-}
-
-/** At most `max` UTF-16 units, the last a `…` where something was cut; no pair of surrogates is split. */
-function clip(text: string, max: number): string {
-  if (text.length <= max) return text;
-  const kept = text.slice(0, max - 1);
-  return `${kept.isWellFormed() ? kept : kept.slice(0, -1)}…`;
 }
 
 /** The address as the URL parser writes it: no spaces, quotes or angle brackets; null unless it is the web's. */

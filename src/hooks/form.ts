@@ -4,11 +4,12 @@ import type { Form } from '../form.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Fact, Notice } from './notice.ts';
 import { oneLine } from './one-line.ts';
+import { isCut } from './render-notice.ts';
 
-/** Of a name or a subject; the rest of what was typed stands in the mail all the same. */
+/** Of a name or a subject; the whole of it is a fact in the mail. */
 const MOST_LINE = 200;
 
-const MEDIA_TYPE = /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/;
+const MEDIA_TYPE = /^[\w.+-]{1,100}\/[\w.+-]{1,100}(?:; charset=utf-8)?$/;
 
 export interface FormMail {
   readonly notice: Notice;
@@ -28,6 +29,7 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
   const facts: Fact[] = [
     ...(name === '' ? [] : [{ name: 'Name', value: value('name') }]),
     ...(email === '' ? [] : [{ name: 'E-mail', value: email }]),
+    ...(value('subject').length > MOST_LINE ? [{ name: 'Subject', value: value('subject') }] : []),
     ...[...form.fields].flatMap(([field, values]) =>
       meant.has(field) ? [] : [{ name: field, value: values.join(', ') }],
     ),
@@ -38,15 +40,22 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
     value('subject') || `Form "${hookName}"${name === '' ? '' : ` from ${name}`}`,
     MOST_LINE,
   );
+  const sections = [
+    { title: null, text: value('message') || null, facts: [] },
+    ...(facts.length === 0 ? [] : [{ title: null, text: null, facts }]),
+  ];
+  // A form exists nowhere else: what the mail has no room for is a file of it.
+  if (isCut(sections)) {
+    const all = [...form.fields].map(([field, values]) => `${field}: ${values.join(', ')}\n`);
+    const bytes = Buffer.from(all.join('\n'));
+    files.push({ name: '', filename: 'form.txt', type: 'text/plain; charset=utf-8', bytes });
+  }
   return {
     notice: {
-      subject: subject,
+      subject,
       title: subject,
       tone: 'neutral',
-      sections: [
-        { title: null, text: value('message') || null, facts: [] },
-        ...(facts.length === 0 ? [] : [{ title: null, text: null, facts }]),
-      ],
+      sections,
       link: null,
       thread: null,
       key: null,

@@ -27,6 +27,15 @@ export function renderNotice(notice: Notice): { subject: string; text: string; h
   };
 }
 
+/** Whether the mail shows less of them than there is. */
+export const isCut = (sections: readonly Section[]): boolean =>
+  sections.some(
+    ({ text, facts }) =>
+      (text ?? '').length > MAX_TEXT ||
+      facts.length > MAX_FACTS ||
+      facts.some(({ value }) => value.length > MAX_VALUE),
+  );
+
 /** The notice, clean and within bounds. */
 type Tidy = Pick<Notice, 'title' | 'tone' | 'sections' | 'link'>;
 

@@ -337,9 +337,13 @@ describe('forms', () => {
     form.set('message', 'See the file.');
     form.set('cv', new File(['bytes of it'], 'cv.txt', { type: 'text/plain' }));
     form.set('photo', new File([], ''));
+    form.set('story', 'é'.repeat(2_001));
     expect((await post(postern, 'contact', form, {})).status).toBe(202);
     const [mail] = await mails(postern, 1);
-    expect(mail?.attachments.map(({ filename }) => filename)).toEqual(['cv.txt']);
+    expect(mail?.attachments.map(({ filename }) => filename)).toEqual(['cv.txt', 'form.txt']);
+    expect(new TextDecoder().decode(mail?.attachments[1]?.content as ArrayBuffer)).toContain(
+      'é'.repeat(2_001),
+    );
     expect(new TextDecoder().decode(mail?.attachments[0]?.content as ArrayBuffer)).toBe('bytes of it');
     expect(mail?.replyTo).toBeUndefined();
     expect(mail?.text).toContain('not an address');

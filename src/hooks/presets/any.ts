@@ -20,8 +20,6 @@ const TITLES = [
   'message',
   'text',
 ];
-/** Not `id`: it is as often the id of the thing, whose later events are no repetition. */
-const KEYS = ['event_id', 'eventId'];
 
 export const any: Preset = ({ payload }) => anyNotice(payload, titleOf(payload));
 
@@ -35,7 +33,8 @@ export function anyNotice(payload: unknown, subject: string): Notice {
     sections: [{ title: null, text: plain, facts: plain === null ? tableOf(payload) : [] }],
     link: null,
     thread: null,
-    key: keyOf(payload),
+    // An `id` or `event_id` is as often that of the thing, whose later events are no repetition.
+    key: null,
   };
 }
 
@@ -47,14 +46,6 @@ function titleOf(payload: unknown): string {
   return typeof payload === 'string' && payload.trim() !== ''
     ? firstLine(payload.trim())
     : 'An event came in';
-}
-
-function keyOf(payload: unknown): string | null {
-  for (const name of KEYS) {
-    const value = text(payload, name);
-    if (value !== null) return value;
-  }
-  return null;
 }
 
 function tableOf(payload: unknown): readonly Fact[] {

@@ -31,7 +31,7 @@ const repositoryOf = (payload: unknown): string => text(payload, 'repository.ful
 
 function other(name: string, { payload }: HookEvent): Notice {
   const what = [sentence(name) || 'Event', text(payload, 'action')].filter((part) => part !== null).join(' ');
-  return { ...anyNotice(payload, `[${repositoryOf(payload)}] ${what}`), key: null };
+  return anyNotice(payload, `[${repositoryOf(payload)}] ${what}`);
 }
 
 function push(payload: unknown): Notice | undefined {

@@ -36,7 +36,7 @@ const projectOf = (payload: unknown): string =>
   text(payload, 'project.path_with_namespace') ?? text(payload, 'project.name') ?? 'GitLab';
 
 function other(payload: unknown, kind: string): Notice {
-  return { ...anyNotice(payload, `[${projectOf(payload)}] ${sentence(kind) || 'Event'}`), key: null };
+  return anyNotice(payload, `[${projectOf(payload)}] ${sentence(kind) || 'Event'}`);
 }
 
 function push(payload: unknown): Notice | undefined {

@@ -10,7 +10,7 @@ export const sentry: Preset = ({ payload }) => {
   if (text(payload, 'data.issue.title') !== null) return issue(payload, action);
   if (text(payload, 'data.event.title') !== null) return eventAlert(payload);
   if (text(payload, 'data.metric_alert.id') !== null) return metricAlert(payload, action);
-  return { ...anyNotice(payload, `Sentry: ${action || 'event'}`), key: null };
+  return anyNotice(payload, `Sentry: ${action || 'event'}`);
 };
 
 /** The issue's actions that a reader waits for; assignments and archiving are left out. */

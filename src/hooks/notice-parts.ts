@@ -1,5 +1,6 @@
 /** The parts of a notice, made of values that may be missing. */
 
+import { number } from './json-read.ts';
 import type { Fact, Notice, Section } from './notice.ts';
 
 /** A fact's name, its value (null: no fact) and where it leads. */
@@ -35,6 +36,14 @@ export function firstLine(text: string): string {
 export function sentence(name: string): string {
   const words = name.replace(/[._-]+/g, ' ').trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Seconds since 1970 as `2025-05-02 10:00 UTC`. */
+export function time(object: unknown, path: string): string | null {
+  const seconds = number(object, path);
+  // Beyond these a date has no text, or not one of this form.
+  if (seconds === null || seconds < 0 || seconds > 4e9) return null;
+  return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 /** The texts that are there, joined; null where there are none. */

@@ -497,6 +497,18 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       text: 'nagios\nNagios\nPing @here: lost all 5 packets\nNagios API',
     },
   ],
+  [
+    'slack',
+    'kinds',
+    {
+      subject: '**Nightly** run',
+      tone: 'neutral',
+      thread: null,
+      link: 'https://ci.example.com/1',
+      text: 'Suite | Failed\nunit (https://ci.example.com/unit) | 3',
+    },
+  ],
+  ['slack', 'divider', { subject: 'Deploy done', tone: 'neutral', thread: null, text: 'Deploy done' }],
 ];
 
 describe.each(TABLE)('%s: %s', (preset, file, expected) => {
@@ -628,6 +640,34 @@ test.each([
 ])('slack: %s is plain text', (marked, plain) => {
   const payload = { blocks: [{ type: 'section', text: { type: 'mrkdwn', text: marked } }] };
   expect(PRESETS.slack({ payload, headers: {} })?.sections[0]?.text).toBe(plain);
+});
+
+test('slack: what each kind of block and attachment holds is in the mail', () => {
+  const notice = noticeOf('slack', 'kinds');
+  const texts = notice?.sections.map(({ text }) => text);
+  expect(texts).toContain('@here and @S012: fix it by May 2, at the latest 2025-05-02 10:00 UTC');
+  const led = notice?.sections.flatMap(({ facts }) => facts.map(({ value, url }) => [value, url]));
+  expect(led).toEqual([
+    ['Run again', 'https://ci.example.com/1/again'],
+    ['Open', 'https://ci.example.com/1/unit'],
+    ['Open', 'https://ci.example.com/1/browser'],
+    ['https://ci.example.com/1/browser.png', 'https://ci.example.com/1/browser.png'],
+    ['Retry', 'https://ci.example.com/1/browser/retry'],
+    ['Ask ann', 'https://chat.example.com/ann'],
+  ]);
+});
+
+test('slack: 50 blocks are in the mail, and a 51st leaves a sign', () => {
+  const textOf = (count: number) => {
+    const blocks = Array.from({ length: count }, (_, n) => ({
+      type: 'section',
+      text: { type: 'plain_text', text: `part ${n + 1}.` },
+    }));
+    const notice = PRESETS.slack({ payload: { blocks }, headers: {} });
+    return notice && renderNotice(notice).text;
+  };
+  expect(textOf(50)).toMatch(/part 50\.\n$/);
+  expect(textOf(51)).toMatch(/part 50\.\n\n…/);
 });
 
 test('labels in any number are taken', () => {

@@ -2,30 +2,32 @@
 
 import { at, list, text } from '../json-read.ts';
 import type { Fact, Notice, Preset, Section } from '../notice.ts';
-import { facts, firstLine, join, link, section } from '../notice-parts.ts';
+import { facts, firstLine, join, link, section, time } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
-const MAX_PARTS = 40;
+/** The name of what a button or a title leads to. */
+const LINK = 'Link';
 const MAX_DEPTH = 6;
 
 export const slack: Preset = ({ payload }) => {
-  const blocks = list(payload, 'blocks').slice(0, MAX_PARTS);
-  const attachments = list(payload, 'attachments').slice(0, MAX_PARTS);
+  const blocks = list(payload, 'blocks').flatMap(block);
+  const attachments = list(payload, 'attachments');
   const summary = mrkdwn(text(payload, 'text'));
   const sections = [
     // Beside blocks, the text is what a notification shows of them.
-    ...(blocks.length > 0 ? blocks.flatMap(block) : section(null, summary)),
+    ...(blocks.length > 0 ? blocks : section(null, summary)),
     ...attachments.flatMap(attachment),
   ];
   if (sections.length === 0) return anyNotice(payload, 'Slack message');
   const shortened = mrkdwn(text(payload, 'text'), (url, label) => label ?? url);
   const title = firstLine(shortened ?? sections[0]?.title ?? sections[0]?.text ?? '') || 'Slack message';
+  const first = sections.flatMap((part) => part.facts).find(({ name, url }) => name === LINK && url);
   return {
     subject: title,
     title,
     tone: toneOf(text(attachments[0], 'color')),
-    sections,
-    link: button(blocks) ?? link('Open', text(attachments[0], 'title_link')),
+    sections: sections.map((part) => ({ ...part, facts: part.facts.filter((fact) => fact !== first) })),
+    link: link(first?.value ?? '', first?.url ?? null),
     thread: null,
     key: null,
   };
@@ -38,7 +40,8 @@ function toneOf(colour: string | null): Notice['tone'] {
 }
 
 function block(read: unknown): readonly Section[] {
-  const content = plain(at(read, 'text'));
+  // The Markdown of a `markdown` block stands as it is.
+  const content = plain(at(read, 'text')) ?? text(read, 'text');
   switch (text(read, 'type')) {
     case 'header':
       return content === null ? [] : [{ title: content, text: null, facts: [] }];
@@ -46,16 +49,16 @@ function block(read: unknown): readonly Section[] {
       return section(null, join(' · ', [...list(read, 'elements').map(plain)]));
     case 'rich_text':
       return section(null, richText(read, 0));
-    case 'image':
-      return section(
-        null,
-        null,
-        facts([[text(read, 'alt_text') ?? 'Image', text(read, 'image_url'), text(read, 'image_url')]]),
-      );
+    case 'table': {
+      const rows = list(read, 'rows').map((row) => (Array.isArray(row) ? row.map(cell).join(' | ') : null));
+      return section(null, join('\n', rows));
+    }
     default:
-      return section(null, content, list(read, 'fields').flatMap(field));
+      return section(null, content, [...list(read, 'fields').flatMap(field), ...links(read)]);
   }
 }
+
+const cell = (read: unknown): string => richText(read, 0) ?? '';
 
 /** A field of a section: most have a bold first line for a name. */
 function field(read: unknown): readonly Fact[] {
@@ -73,20 +76,28 @@ function attachment(read: unknown): readonly Section[] {
   const fields = list(read, 'fields').map(
     (field) => [mrkdwn(text(field, 'title')) ?? 'Field', mrkdwn(text(field, 'value'))] as const,
   );
-  const inner = list(read, 'blocks').slice(0, MAX_PARTS).flatMap(block);
-  const own = section(title, content, facts([...fields]));
+  const inner = list(read, 'blocks').flatMap(block);
+  const own = section(title, content, [...facts([...fields]), ...links(read)]);
   return title !== null && own.length === 0
     ? [{ title, text: null, facts: [] }, ...inner]
     : [...own, ...inner];
 }
 
-/** The first button with an address. */
-function button(blocks: readonly unknown[]): Notice['link'] {
-  const elements = blocks.flatMap((block) => [...list(block, 'elements'), at(block, 'accessory')]);
-  const found = elements.find(
-    (element) => text(element, 'type') === 'button' && text(element, 'url') !== null,
+/** Where a block or an attachment and its buttons lead, and its pictures. */
+function links(read: unknown): readonly Fact[] {
+  const parts = [read, at(read, 'accessory'), ...list(read, 'elements'), ...list(read, 'actions')];
+  return facts(
+    parts.flatMap((part) => {
+      const page = text(part, 'title_link');
+      const target = text(part, 'url');
+      const image = text(part, 'image_url');
+      return [
+        [LINK, page && 'Open', page],
+        [LINK, target && (plain(at(part, 'text')) ?? text(part, 'text') ?? 'Open'), target],
+        [text(part, 'alt_text') ?? 'Image', image, image],
+      ] as const;
+    }),
   );
-  return link(plain(at(found, 'text')) ?? 'Open', text(found, 'url'));
 }
 
 /** A text object: `mrkdwn` has marks, `plain_text` has none. */
@@ -102,8 +113,10 @@ function richText(element: unknown, depth: number): string | null {
   const name = at(element, 'text');
   if (type === 'link') return labelled(text(element, 'url') ?? '', text(name));
   if (type === 'emoji') return `:${text(element, 'name') ?? ''}:`;
-  if (type === 'user') return `@${text(element, 'user_id') ?? ''}`;
+  if (type === 'date') return text(element, 'fallback') ?? time(element, 'timestamp');
   if (type === 'channel') return `#${text(element, 'channel_id') ?? ''}`;
+  const mentioned = text(element, 'user_id') ?? text(element, 'usergroup_id') ?? text(element, 'range');
+  if (mentioned !== null) return `@${mentioned}`;
   // Not trimmed: the blanks stand between the elements.
   if (typeof name === 'string') return name;
   const isBlock = type === 'rich_text' || type === 'rich_text_list';

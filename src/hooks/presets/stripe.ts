@@ -2,7 +2,7 @@
 
 import { at, number, text } from '../json-read.ts';
 import type { Notice, Preset } from '../notice.ts';
-import { facts, join, link, section, sentence } from '../notice-parts.ts';
+import { facts, join, link, section, sentence, time } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
 export const stripe: Preset = ({ payload }) => {
@@ -118,12 +118,4 @@ function amount(object: unknown, path: string): string | null {
   const digits = ZERO_DECIMALS.includes(currency) ? 0 : THREE_DECIMALS.includes(currency) ? 3 : 2;
   const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return `${(units / 10 ** digits).toLocaleString('en-US', format)} ${currency.toUpperCase()}`;
-}
-
-/** Seconds since 1970 as `2025-05-02 10:00 UTC`. */
-function time(object: unknown, path: string): string | null {
-  const seconds = number(object, path);
-  // Beyond these a date has no text, or not one of this form.
-  if (seconds === null || seconds < 0 || seconds > 4e9) return null;
-  return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }

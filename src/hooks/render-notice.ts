@@ -40,10 +40,12 @@ export const isCut = (sections: readonly Section[]): boolean =>
 type Tidy = Pick<Notice, 'title' | 'tone' | 'sections' | 'link'>;
 
 function bounded(notice: Notice): Tidy {
+  const shown = notice.sections.slice(0, MAX_SECTIONS);
+  // What there is room for in one section, so that a long one takes none from those with fewer facts.
   let room = MAX_FACTS;
-  const sections = notice.sections.slice(0, MAX_SECTIONS).map((section): Section => {
+  while (shown.reduce((sum, { facts }) => sum + Math.min(facts.length, room), 0) > MAX_FACTS) room -= 1;
+  const sections = shown.map((section): Section => {
     const facts = section.facts.slice(0, room).map(tidyFact);
-    room -= facts.length;
     if (facts.length < section.facts.length) facts.push({ name: '…', value: 'There is more in the event.' });
     return {
       title: section.title === null ? null : line(section.title, MAX_TITLE),

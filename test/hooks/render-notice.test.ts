@@ -135,8 +135,14 @@ test('a value, a text, a subject and the number of facts are bounded, and show i
   const facts = Array.from({ length: 150 }, (_, n) => ({ name: `n${n}`, value: 'v' }));
   const section = { title: null, text: null, facts };
   const many = renderNotice({ ...NOTICE, sections: [section, section, section] }).text;
-  expect(many.match(/^n\d+:/gm)).toHaveLength(200);
-  expect(many).toContain('There is more in the event.');
+  expect(many.match(/^n\d+:/gm)).toHaveLength(198);
+  expect(many.match(/There is more in the event\./g)).toHaveLength(3);
+  const uneven = renderNotice({
+    ...NOTICE,
+    sections: [section, { ...section, facts: facts.slice(90) }],
+  }).text;
+  expect(uneven.match(/^n\d+:/gm)).toHaveLength(200);
+  expect(uneven.match(/There is more/g)).toHaveLength(1);
   const sections = renderNotice({
     ...NOTICE,
     sections: Array(500).fill({ title: 'T', text: 't', facts: [] }),

@@ -1,10 +1,11 @@
 /** A group of alerts, the shape that Prometheus' Alertmanager and Grafana share. */
 
-import { list, text, texts } from './json-read.ts';
+import { list, number, text, texts } from './json-read.ts';
 import type { Notice, Section } from './notice.ts';
-import { facts, sentence } from './notice-parts.ts';
+import { facts, section, sentence } from './notice-parts.ts';
 
-const MAX_ALERTS = 25;
+/** Beside what they have in common, and how many more there are. */
+const MAX_ALERTS = 48;
 
 /** Where one alert leads beyond its own labels: fact name → key in the payload. */
 type Links = readonly (readonly [name: string, key: string])[];
@@ -17,13 +18,23 @@ export function alertGroup(payload: unknown, service: string, links: Links): Not
   const firing = alerts.filter((alert) => text(alert, 'status') !== 'resolved').length;
   const name = nameOf(payload);
   const severity = text(payload, 'commonLabels.severity');
+  const truncated = number(payload, 'truncatedAlerts') ?? 0;
+  const more = Math.max(0, alerts.length - MAX_ALERTS) + truncated;
+  const common = new Map(alerts.length > 1 ? texts(payload, 'commonLabels') : []);
+  const message = text(payload, 'message');
   return {
-    subject: `[${isFiring ? `FIRING:${firing}` : 'RESOLVED'}] ${name}`,
+    subject: `[${isFiring ? `FIRING:${firing}${truncated > 0 ? '+' : ''}` : 'RESOLVED'}] ${name}`,
     title: `${isFiring ? 'Firing' : 'Resolved'}: ${name}`,
     tone: !isFiring ? 'good' : severity === 'warning' || severity === 'info' ? 'warning' : 'bad',
     sections: [
-      ...alerts.slice(0, MAX_ALERTS).map((alert) => alertSection(alert, links)),
-      ...rest(alerts.length),
+      // Grafana's own message lists the alerts once more, unless its template is another one.
+      ...section(
+        null,
+        /^\*\*(?:Firing|Resolved)\*\*/.test(message ?? '') ? null : message,
+        facts([...common]),
+      ),
+      ...alerts.slice(0, MAX_ALERTS).map((alert) => alertSection(alert, links, common)),
+      ...section(null, more > 0 ? `… and ${more} more alerts.` : null),
     ],
     link: null,
     thread: threadOf(payload, service, alerts),
@@ -49,7 +60,7 @@ function threadOf(payload: unknown, service: string, alerts: readonly unknown[])
   return group === null ? null : `${service}:${group}`;
 }
 
-function alertSection(alert: unknown, links: Links): Section {
+function alertSection(alert: unknown, links: Links, common: ReadonlyMap<string, string>): Section {
   const isResolved = text(alert, 'status') === 'resolved';
   const summary = text(alert, 'annotations.summary') ?? text(alert, 'annotations.message');
   const name = text(alert, 'labels.alertname') ?? 'Alert';
@@ -58,7 +69,7 @@ function alertSection(alert: unknown, links: Links): Section {
     title: `${isResolved ? 'Resolved' : 'Firing'}: ${summary ?? name}`,
     text: text(alert, 'annotations.description'),
     facts: facts([
-      ...texts(alert, 'labels').map(([key, value]) => [key, value] as const),
+      ...texts(alert, 'labels').filter(([key, value]) => common.get(key) !== value),
       ...texts(alert, 'annotations')
         .filter(([key]) => !shown.has(key) && !key.startsWith('__'))
         .map(([key, value]) => [sentence(key), value, value] as const),
@@ -74,9 +85,4 @@ function alertSection(alert: unknown, links: Links): Section {
 function resultsOf(alert: unknown): string | null {
   const values = texts(alert, 'values').map(([key, value]) => `${key} = ${value}`);
   return values.join(', ') || null;
-}
-
-function rest(count: number): readonly Section[] {
-  if (count <= MAX_ALERTS) return [];
-  return [{ title: null, text: `… and ${count - MAX_ALERTS} more alerts.`, facts: [] }];
 }

@@ -670,6 +670,41 @@ test('slack: 50 blocks are in the mail, and a 51st leaves a sign', () => {
   expect(textOf(51)).toMatch(/part 50\.\n\n…/);
 });
 
+const group = (count: number, more: object = {}) => {
+  const commonLabels = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`common${n}`, 'same']));
+  const alerts = Array.from({ length: count }, (_, n) => ({
+    labels: { alertname: 'Down', host: `web-${n}`, ...commonLabels },
+    annotations: { runbook_url: 'https://runbooks.example.com/down' },
+    startsAt: '2026-05-02T10:00:00Z',
+  }));
+  return { payload: { commonLabels, alerts, ...more }, headers: {} };
+};
+
+test.each(['alertmanager', 'grafana'] as const)('%s: each of 30 alerts shows what is its own', (name) => {
+  const notice = PRESETS[name](group(30));
+  if (notice === null) throw new Error('Nothing came of the event.');
+  const { text } = renderNotice(notice);
+  expect(text.match(/^common\d: +same$/gm)).toHaveLength(9);
+  expect(text.match(/^host: +web-\d+$/gm)).toHaveLength(30);
+  expect(text.match(/^Since: /gm)).toHaveLength(30);
+  expect(text).not.toContain('more');
+});
+
+test('alerts that the mail or Alertmanager left out are counted', () => {
+  const truncated = PRESETS.alertmanager(group(2, { truncatedAlerts: 12 }));
+  expect(truncated?.subject).toBe('[FIRING:2+] Down');
+  expect(truncated?.sections.at(-1)?.text).toBe('… and 12 more alerts.');
+  const many = PRESETS.alertmanager(group(60, { truncatedAlerts: 12 }));
+  expect(many && renderNotice(many).text).toContain('… and 24 more alerts.');
+});
+
+test('grafana: its own message is in the mail, but for the list of the alerts', () => {
+  const own = PRESETS.grafana(group(1, { message: '**Shop**: ask ann.' }));
+  expect(own && renderNotice(own).text).toContain('**Shop**: ask ann.');
+  const list = PRESETS.grafana(group(1, { message: '**Firing**\n\nValue: A=1\nLabels:\n' }));
+  expect(list && renderNotice(list).text).not.toContain('**Firing**');
+});
+
 test('labels in any number are taken', () => {
   const labels = Object.fromEntries(Array.from({ length: 150_000 }, (_, n) => [`label${n}`, 'x']));
   for (const name of ['alertmanager', 'grafana'] as const) {

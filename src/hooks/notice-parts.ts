@@ -1,6 +1,6 @@
 /** The parts of a notice, made of values that may be missing. */
 
-import { number } from './json-read.ts';
+import { list, number, text } from './json-read.ts';
 import type { Fact, Notice, Section } from './notice.ts';
 
 /** A fact's name, its value (null: no fact) and where it leads. */
@@ -36,6 +36,20 @@ export function firstLine(text: string): string {
 export function sentence(name: string): string {
   const words = name.replace(/[._-]+/g, ' ').trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The commits of a push, as GitHub and GitLab tell them. */
+export function commitsOf(payload: unknown): readonly Section[] {
+  const entries = list(payload, 'commits').map((commit) => {
+    const subject = firstLine(text(commit, 'title') ?? text(commit, 'message') ?? 'No message');
+    const author = text(commit, 'author.name');
+    return [
+      (text(commit, 'id') ?? '').slice(0, 7) || 'commit',
+      author === null ? subject : `${subject} (${author})`,
+      text(commit, 'url'),
+    ] as const;
+  });
+  return section('Commits', null, facts(entries));
 }
 
 /** Seconds since 1970 as `2025-05-02 10:00 UTC`. */

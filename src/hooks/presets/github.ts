@@ -2,7 +2,7 @@
 
 import { at, list, text } from '../json-read.ts';
 import type { HookEvent, Notice, Preset } from '../notice.ts';
-import { facts, firstLine, link, section, sentence } from '../notice-parts.ts';
+import { commitsOf, facts, firstLine, join, link, section, sentence } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
 export const github: Preset = (event) => {
@@ -30,7 +30,7 @@ const ACTIONS = new Set(['opened', 'closed', 'reopened', 'ready_for_review']);
 const repositoryOf = (payload: unknown): string => text(payload, 'repository.full_name') ?? 'GitHub';
 
 function other(name: string, { payload }: HookEvent): Notice {
-  const what = [sentence(name) || 'Event', text(payload, 'action')].filter((part) => part !== null).join(' ');
+  const what = join(' ', [sentence(name) || 'Event', text(payload, 'action')]);
   return anyNotice(payload, `[${repositoryOf(payload)}] ${what}`);
 }
 
@@ -56,30 +56,12 @@ function push(payload: unknown): Notice | undefined {
     tone: isForced || isDeleted ? 'warning' : 'neutral',
     sections: [
       ...section(null, null, facts([['Repository', repository, text(payload, 'repository.html_url')]])),
-      ...section(
-        commits.length === 0 ? null : 'Commits',
-        null,
-        facts([
-          ...commits.map(
-            (commit) =>
-              [
-                (text(commit, 'id') ?? '').slice(0, 7) || 'commit',
-                commitLine(text(commit, 'message'), text(commit, 'author.name')),
-                text(commit, 'url'),
-              ] as const,
-          ),
-        ]),
-      ),
+      ...commitsOf(payload),
     ],
     link: link(isDeleted ? 'Open the repository' : 'View the changes', text(payload, 'compare')),
     thread: null,
     key: null,
   };
-}
-
-function commitLine(message: string | null, author: string | null): string {
-  const subject = message === null ? 'No message' : firstLine(message);
-  return author === null ? subject : `${subject} (${author})`;
 }
 
 function pullRequest(payload: unknown): Notice | null | undefined {

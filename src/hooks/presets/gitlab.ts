@@ -2,7 +2,7 @@
 
 import { list, text } from '../json-read.ts';
 import type { Notice, Preset } from '../notice.ts';
-import { facts, firstLine, link, section, sentence } from '../notice-parts.ts';
+import { commitsOf, facts, link, section, sentence } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
 export const gitlab: Preset = ({ payload }) => {
@@ -62,24 +62,7 @@ function push(payload: unknown): Notice | undefined {
     subject: `[${project}] ${who} ${what}`,
     title: `${who} ${what}`,
     tone: isDeleted ? 'warning' : 'neutral',
-    sections: [
-      ...section(null, null, facts([['Project', project, page]])),
-      ...section(
-        'Commits',
-        null,
-        facts([
-          ...commits.map((commit) => {
-            const subject = firstLine(text(commit, 'title') ?? text(commit, 'message') ?? 'No message');
-            const author = text(commit, 'author.name');
-            return [
-              (text(commit, 'id') ?? '').slice(0, 7) || 'commit',
-              author === null ? subject : `${subject} (${author})`,
-              text(commit, 'url'),
-            ] as const;
-          }),
-        ]),
-      ),
-    ],
+    sections: [...section(null, null, facts([['Project', project, page]])), ...commitsOf(payload)],
     link: link('Open the project', page),
     thread: null,
     key: null,
@@ -142,8 +125,7 @@ function issue(payload: unknown): Notice | null | undefined {
 }
 
 function doneBy(payload: unknown): string | null {
-  const action = text(payload, 'object_attributes.action') ?? '';
-  return Object.hasOwn(ACTIONS, action) ? (ACTIONS[action] ?? null) : null;
+  return text(ACTIONS, text(payload, 'object_attributes.action') ?? '');
 }
 
 function pipeline(payload: unknown): Notice | null | undefined {

@@ -2,7 +2,7 @@
 
 import { list, number, text, texts } from './json-read.ts';
 import type { Notice, Section } from './notice.ts';
-import { facts, section, sentence } from './notice-parts.ts';
+import { facts, join, section, sentence } from './notice-parts.ts';
 
 /** Beside what they have in common, and how many more there are. */
 const MAX_ALERTS = 48;
@@ -50,9 +50,7 @@ function nameOf(payload: unknown): string {
     text(payload, 'commonLabels.alertname') ??
     text(payload, 'alerts.0.labels.alertname');
   const others = group.filter(([key]) => key !== 'alertname').map(([, value]) => value);
-  return [name ?? (others.length === 0 ? 'Alert' : null), ...others]
-    .filter((part) => part !== null)
-    .join(' ');
+  return join(' ', [name, ...others]) ?? 'Alert';
 }
 
 function threadOf(payload: unknown, service: string, alerts: readonly unknown[]): string | null {

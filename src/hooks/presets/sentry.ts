@@ -14,13 +14,13 @@ export const sentry: Preset = ({ payload }) => {
 };
 
 /** The issue's actions that a reader waits for; assignments and archiving are left out. */
-const ACTIONS: Readonly<Record<string, Notice['tone']>> = {
-  created: 'bad',
-  unresolved: 'bad',
-  resolved: 'good',
+const ACTIONS = new Set([
+  'created',
+  'unresolved',
+  'resolved',
   // An alert on the issue's activity.
-  triggered: 'bad',
-};
+  'triggered',
+]);
 
 /** For the subject; any other action is its own word. */
 const WORDS: Readonly<Record<string, string>> = { created: 'New issue', triggered: 'Alert' };
@@ -29,8 +29,7 @@ const toneOf = (level: string | null): Notice['tone'] =>
   level === 'warning' ? 'warning' : level === 'info' || level === 'debug' ? 'neutral' : 'bad';
 
 function issue(payload: unknown, action: string): Notice | null {
-  const tone = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-  if (tone === undefined) return null;
+  if (!ACTIONS.has(action)) return null;
   const read = at(payload, 'data.issue');
   const title = firstLine(text(read, 'title') ?? 'Issue');
   const id = text(read, 'id');
@@ -39,7 +38,7 @@ function issue(payload: unknown, action: string): Notice | null {
   return {
     subject: `[${what}] ${title}`,
     title: `${what}: ${title}`,
-    tone: action === 'resolved' ? tone : toneOf(level),
+    tone: action === 'resolved' ? 'good' : toneOf(level),
     sections: section(
       null,
       text(read, 'metadata.value'),
@@ -87,7 +86,7 @@ function eventAlert(payload: unknown): Notice {
       ...section(
         'Tags',
         null,
-        facts([...list(event, 'tags').map((tag) => [text(tag, '0') ?? 'tag', text(tag, '1')] as const)]),
+        facts(list(event, 'tags').map((tag) => [text(tag, '0') ?? 'tag', text(tag, '1')] as const)),
       ),
     ],
     link: link('View the event', text(event, 'web_url')),

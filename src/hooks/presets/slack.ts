@@ -46,7 +46,7 @@ function block(read: unknown): readonly Section[] {
     case 'header':
       return content === null ? [] : [{ title: content, text: null, facts: [] }];
     case 'context':
-      return section(null, join(' · ', [...list(read, 'elements').map(plain)]));
+      return section(null, join(' · ', list(read, 'elements').map(plain)));
     case 'rich_text':
       return section(null, richText(read, 0));
     case 'table': {
@@ -72,12 +72,12 @@ function field(read: unknown): readonly Fact[] {
 function attachment(read: unknown): readonly Section[] {
   const title = mrkdwn(text(read, 'title'));
   const parts = ['author_name', 'pretext', 'text', 'footer'].map((key) => mrkdwn(text(read, key)));
-  const content = join('\n', [...parts]) ?? (title === null ? mrkdwn(text(read, 'fallback')) : null);
+  const content = join('\n', parts) ?? (title === null ? mrkdwn(text(read, 'fallback')) : null);
   const fields = list(read, 'fields').map(
     (field) => [mrkdwn(text(field, 'title')) ?? 'Field', mrkdwn(text(field, 'value'))] as const,
   );
   const inner = list(read, 'blocks').flatMap(block);
-  const own = section(title, content, [...facts([...fields]), ...links(read)]);
+  const own = section(title, content, [...facts(fields), ...links(read)]);
   return title !== null && own.length === 0
     ? [{ title, text: null, facts: [] }, ...inner]
     : [...own, ...inner];
@@ -122,7 +122,10 @@ function richText(element: unknown, depth: number): string | null {
   const isBlock = type === 'rich_text' || type === 'rich_text_list';
   const bullet = type === 'rich_text_list' ? '• ' : '';
   const parts = list(element, 'elements').map((part) => richText(part, depth + 1));
-  return join(isBlock ? '\n' : '', [...parts.map((part) => (part === null ? null : bullet + part))]);
+  return join(
+    isBlock ? '\n' : '',
+    parts.map((part) => (part === null ? null : bullet + part)),
+  );
 }
 
 const MAX_MRKDWN = 40_000;

@@ -2,7 +2,7 @@
 
 import { at, list, text } from '../json-read.ts';
 import type { Notice, Preset, Section } from '../notice.ts';
-import { facts, link, section, sentence } from '../notice-parts.ts';
+import { facts, join, link, section, sentence } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
 const MAX_UPDATES = 10;
@@ -15,13 +15,22 @@ export const statuspage: Preset = ({ payload }) => {
 
 const DONE = new Set(['resolved', 'completed', 'postmortem']);
 
-const IMPACTS: Readonly<Record<string, Notice['tone']>> = {
+/** By an incident's impact and by a component's status. */
+const TONES: Readonly<Record<string, Notice['tone']>> = {
   none: 'neutral',
   maintenance: 'neutral',
   minor: 'warning',
   major: 'bad',
   critical: 'bad',
+  operational: 'good',
+  under_maintenance: 'neutral',
+  degraded_performance: 'warning',
+  partial_outage: 'bad',
+  major_outage: 'bad',
 };
+
+const toneOf = (state: string): Notice['tone'] | undefined =>
+  Object.hasOwn(TONES, state) ? TONES[state] : undefined;
 
 function incident(payload: unknown): Notice {
   const read = at(payload, 'incident');
@@ -32,11 +41,10 @@ function incident(payload: unknown): Notice {
   const impact = (text(read, 'impact') ?? 'none').toLowerCase();
   const updates = list(read, 'incident_updates');
   const updated = text(read, 'updated_at');
-  const tone = Object.hasOwn(IMPACTS, impact) ? IMPACTS[impact] : undefined;
   return {
     subject: `[${sentence(status)}] ${name}`,
     title: `${name}: ${sentence(status).toLowerCase()}`,
-    tone: DONE.has(status) ? 'good' : (tone ?? 'warning'),
+    tone: DONE.has(status) ? 'good' : (toneOf(impact) ?? 'warning'),
     sections: [
       ...section(
         null,
@@ -57,28 +65,19 @@ function incident(payload: unknown): Notice {
 }
 
 function earlier(update: unknown): readonly Section[] {
-  const title = [sentence((text(update, 'status') ?? 'update').toLowerCase()), text(update, 'created_at')];
-  return section(title.filter((part) => part !== null).join(', '), text(update, 'body'));
+  const status = sentence((text(update, 'status') ?? 'update').toLowerCase());
+  return section(join(', ', [status, text(update, 'created_at')]), text(update, 'body'));
 }
-
-const COMPONENTS: Readonly<Record<string, Notice['tone']>> = {
-  operational: 'good',
-  under_maintenance: 'neutral',
-  degraded_performance: 'warning',
-  partial_outage: 'bad',
-  major_outage: 'bad',
-};
 
 function component(payload: unknown): Notice {
   const name = text(payload, 'component.name') ?? 'Component';
   const id = text(payload, 'component.id') ?? text(payload, 'component_update.component_id');
   const status = text(payload, 'component_update.new_status') ?? '';
   const before = text(payload, 'component_update.old_status');
-  const tone = Object.hasOwn(COMPONENTS, status) ? COMPONENTS[status] : undefined;
   return {
     subject: `[${sentence(status)}] ${name}`,
     title: `${name}: ${sentence(status).toLowerCase()}`,
-    tone: tone ?? 'neutral',
+    tone: toneOf(status) ?? 'neutral',
     sections: section(
       null,
       null,

@@ -62,6 +62,17 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       subject: '[octo-org/shop] mona deleted branch old',
       tone: 'warning',
       thread: null,
+      link: 'https://github.com/octo-org/shop',
+    },
+  ],
+  [
+    'github',
+    'push-tag-moved',
+    {
+      headers: github('push'),
+      subject: '[octo-org/shop] mona moved tag v2',
+      tone: 'warning',
+      thread: null,
     },
   ],
   [
@@ -131,6 +142,52 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       tone: 'neutral',
       thread: null,
       facts: { 'repository.full_name': 'octo-org/shop' },
+    },
+  ],
+  [
+    'github',
+    'issue_comment-created',
+    {
+      headers: github('issue_comment'),
+      subject: '[octo-org/shop] Issue comment created',
+      tone: 'neutral',
+      thread: null,
+      link: 'https://github.com/octo-org/shop/issues/5#issuecomment-99',
+      text: 'It is the tax.\nI mend it today.',
+    },
+  ],
+  [
+    'github',
+    'pull_request_review-submitted',
+    {
+      headers: github('pull_request_review'),
+      subject: '[octo-org/shop] Pull request review submitted',
+      tone: 'neutral',
+      thread: null,
+      link: 'https://github.com/octo-org/shop/pull/7#pullrequestreview-8',
+      facts: { 'review.state': 'changes_requested' },
+      text: 'Please test the refund.',
+    },
+  ],
+  [
+    'github',
+    'check_run-failure',
+    {
+      headers: github('check_run'),
+      subject: '[octo-org/shop] Check run completed failure',
+      tone: 'neutral',
+      thread: null,
+    },
+  ],
+  [
+    'github',
+    'status-error',
+    {
+      headers: github('status'),
+      subject: '[octo-org/shop] Status error',
+      tone: 'neutral',
+      thread: null,
+      facts: { context: 'ci/unit' },
     },
   ],
   [
@@ -227,6 +284,7 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
       facts: { 'Failed jobs': 'unit', Commit: 'bcbb5ec', Duration: '63 s' },
     },
   ],
+  ['gitlab', 'build-failed', { subject: '[acme/shop] Build unit failed', tone: 'neutral', thread: null }],
   [
     'gitlab',
     'release-created',
@@ -536,8 +594,16 @@ test.each([
   ['github', 'ping', github('ping')],
   ['github', 'pull_request-labeled', github('pull_request')],
   ['github', 'workflow_run-success', github('workflow_run')],
+  ['github', 'workflow_job-success', github('workflow_job')],
+  ['github', 'check_run-success', github('check_run')],
+  ['github', 'check_suite-success', github('check_suite')],
+  ['github', 'status-success', github('status')],
   ['gitlab', 'merge_request-updated', {}],
   ['gitlab', 'pipeline-success', {}],
+  ['gitlab', 'build-created', {}],
+  ['gitlab', 'build-pending', {}],
+  ['gitlab', 'build-running', {}],
+  ['gitlab', 'build-success', {}],
 ] as const)('%s: %s is no mail', (preset, file, headers) => {
   expect(noticeOf(preset, file, headers)).toBeNull();
 });

@@ -29,9 +29,20 @@ const ACTIONS = new Set(['opened', 'closed', 'reopened', 'ready_for_review']);
 
 const repositoryOf = (payload: unknown): string => text(payload, 'repository.full_name') ?? 'GitHub';
 
-function other(name: string, { payload }: HookEvent): Notice {
-  const what = join(' ', [sentence(name) || 'Event', text(payload, 'action')]);
-  return anyNotice(payload, `[${repositoryOf(payload)}] ${what}`);
+/** Like runs: only those that failed. */
+const CHECKS = new Set(['check_run', 'check_suite', 'status', 'workflow_job']);
+
+function other(name: string, { payload }: HookEvent): Notice | null {
+  const result = text(payload, `${name}.conclusion`) ?? text(payload, 'state');
+  if (CHECKS.has(name) && !FAILED.has(result ?? '')) return null;
+  const what = join(' ', [sentence(name) || 'Event', text(payload, 'action'), result]);
+  const notice = anyNotice(payload, `[${repositoryOf(payload)}] ${what}`);
+  const said = at(payload, 'comment') ?? at(payload, 'review');
+  return {
+    ...notice,
+    sections: [...section(null, text(said, 'body')), ...notice.sections],
+    link: link('View on GitHub', text(said, 'html_url')),
+  };
 }
 
 function push(payload: unknown): Notice | undefined {
@@ -44,21 +55,19 @@ function push(payload: unknown): Notice | undefined {
   const commits = list(payload, 'commits');
   const count = `${commits.length} commit${commits.length === 1 ? '' : 's'}`;
   const isDeleted = at(payload, 'deleted') === true;
+  const page = text(payload, 'repository.html_url');
   const isForced = at(payload, 'forced') === true;
   const what = isDeleted
     ? `deleted ${kind} ${branch}`
-    : commits.length === 0 && at(payload, 'created') === true
-      ? `created ${kind} ${branch}`
+    : commits.length === 0
+      ? `${at(payload, 'created') === true ? 'created' : 'moved'} ${kind} ${branch}`
       : `${isForced ? 'force-pushed' : 'pushed'} ${count} to ${branch}`;
   return {
     subject: `[${repository}] ${who} ${what}`,
     title: `${who} ${what}`,
     tone: isForced || isDeleted ? 'warning' : 'neutral',
-    sections: [
-      ...section(null, null, facts([['Repository', repository, text(payload, 'repository.html_url')]])),
-      ...commitsOf(payload),
-    ],
-    link: link(isDeleted ? 'Open the repository' : 'View the changes', text(payload, 'compare')),
+    sections: [...section(null, null, facts([['Repository', repository, page]])), ...commitsOf(payload)],
+    link: isDeleted ? link('Open the repository', page) : link('View the changes', text(payload, 'compare')),
     thread: null,
     key: null,
   };
@@ -123,7 +132,7 @@ function issues(payload: unknown): Notice | null | undefined {
   };
 }
 
-const FAILED = new Set(['failure', 'timed_out', 'startup_failure']);
+const FAILED = new Set(['failure', 'error', 'timed_out', 'startup_failure']);
 
 function workflowRun(payload: unknown): Notice | null | undefined {
   const action = text(payload, 'action');

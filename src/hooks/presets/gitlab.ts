@@ -1,8 +1,8 @@
 /** GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/ */
 
-import { list, text } from '../json-read.ts';
+import { at, list, text } from '../json-read.ts';
 import type { Notice, Preset } from '../notice.ts';
-import { commitsOf, facts, link, section, sentence } from '../notice-parts.ts';
+import { commitsOf, facts, join, link, section, sentence } from '../notice-parts.ts';
 import { anyNotice } from './any.ts';
 
 export const gitlab: Preset = ({ payload }) => {
@@ -21,6 +21,8 @@ const KINDS: Readonly<Record<string, Read>> = {
   merge_request: mergeRequest,
   issue,
   pipeline,
+  // A job that failed is told as it is.
+  build: (payload) => (text(payload, 'build_status') === 'failed' ? undefined : null),
   release,
 };
 
@@ -36,7 +38,12 @@ const projectOf = (payload: unknown): string =>
   text(payload, 'project.path_with_namespace') ?? text(payload, 'project.name') ?? 'GitLab';
 
 function other(payload: unknown, kind: string): Notice {
-  return anyNotice(payload, `[${projectOf(payload)}] ${sentence(kind) || 'Event'}`);
+  const what = join(' ', [
+    sentence(kind) || 'Event',
+    text(payload, 'build_name'),
+    text(payload, 'build_status'),
+  ]);
+  return anyNotice(payload, `[${projectOf(payload)}] ${what}`);
 }
 
 function push(payload: unknown): Notice | undefined {
@@ -136,7 +143,7 @@ function pipeline(payload: unknown): Notice | null | undefined {
   const ref = text(payload, 'object_attributes.ref');
   const on = ref === null ? '' : ` on ${ref}`;
   const failed = list(payload, 'builds')
-    .filter((build) => text(build, 'status') === 'failed')
+    .filter((build) => text(build, 'status') === 'failed' && at(build, 'allow_failure') !== true)
     .flatMap((build) => text(build, 'name') ?? []);
   const seconds = text(payload, 'object_attributes.duration');
   return {

@@ -359,11 +359,33 @@ const TABLE: readonly (readonly [PresetName, string, Expected])[] = [
     'stripe',
     'charge.refunded',
     {
-      subject: '[Refunded] Charge ch_3Mm01, 200.00 USD',
+      subject: '[Partly refunded] Charge ch_3Mm01, 50.00 USD',
       tone: 'warning',
       thread: 'stripe:ch_3Mm01',
       key: 'evt_1Refund',
-      facts: { Refunded: '50.00 USD' },
+      facts: { Amount: '200.00 USD', Refunded: '50.00 USD' },
+    },
+  ],
+  [
+    'stripe',
+    'charge.refund.updated',
+    {
+      subject: '[Refund failed] Charge ch_3Mm01, 50.00 USD',
+      tone: 'bad',
+      thread: 'stripe:ch_3Mm01',
+      key: 'evt_1Re',
+      facts: { Failure: 'lost_or_stolen_card' },
+    },
+  ],
+  [
+    'stripe',
+    'refund.failed',
+    {
+      subject: '[Refund failed] Charge ch_3Mm01, 50.00 USD',
+      tone: 'bad',
+      thread: 'stripe:ch_3Mm01',
+      key: 'evt_1Re',
+      facts: { Failure: 'lost_or_stolen_card' },
     },
   ],
   [

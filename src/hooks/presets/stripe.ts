@@ -13,7 +13,8 @@ export const stripe: Preset = ({ payload }) => {
   if (type.startsWith('invoice.') && text(object, 'object') === 'invoice') {
     return { ...invoice(type, object, test), key };
   }
-  if (type.startsWith('charge.') && object !== undefined) return { ...charge(type, object, test), key };
+  if (/^(?:charge|refund)\./.test(type) && object !== undefined)
+    return { ...charge(type, object, test), key };
   return { ...anyNotice(payload, `Stripe: ${sentence(type) || 'event'}`), key };
 };
 
@@ -73,26 +74,33 @@ function invoice(type: string, object: unknown, test: string | null): Notice {
 /** The event's object is the charge, or a dispute or refund that names its charge. */
 function charge(type: string, object: unknown, test: string | null): Notice {
   const id = text(object, 'charge') ?? text(object, 'charge.id') ?? text(object, 'id');
-  const what = sentence(type.slice('charge.'.length));
+  const refunded = number(object, 'amount_refunded') ?? 0;
+  const isPart = type === 'charge.refunded' && refunded < (number(object, 'amount') ?? 0);
+  // A refund is tried and may fail after its charge was refunded.
+  const isFailed = /refund\./.test(type) && text(object, 'status') === 'failed';
+  const what = isFailed
+    ? 'Refund failed'
+    : isPart
+      ? 'Partly refunded'
+      : sentence(type.replace(/^charge\./, ''));
   const sum = amount(object, 'amount');
   const name = `Charge ${text(object, 'description') ?? id ?? 'without an id'}`;
-  const refunded = number(object, 'amount_refunded');
   const brand = text(object, 'payment_method_details.card.brand');
   const last4 = text(object, 'payment_method_details.card.last4');
   return {
-    subject: join(', ', [`[${what}] ${name}`, sum]) ?? name,
+    subject: join(', ', [`[${what}] ${name}`, isPart ? amount(object, 'amount_refunded') : sum]) ?? name,
     title: `${name}: ${what.toLowerCase()}`,
-    tone: toneOf(type, text(object, 'status')),
+    tone: isFailed ? 'bad' : toneOf(type, text(object, 'status')),
     sections: section(
       null,
       text(object, 'failure_message') ?? text(object, 'outcome.seller_message'),
       facts([
         ['Amount', sum],
-        ['Refunded', refunded === null || refunded === 0 ? null : amount(object, 'amount_refunded')],
+        ['Refunded', refunded === 0 ? null : amount(object, 'amount_refunded')],
         ['Customer', text(object, 'billing_details.name') ?? text(object, 'customer')],
         ['E-mail', text(object, 'billing_details.email') ?? text(object, 'receipt_email')],
         ['Card', brand === null || last4 === null ? null : `${sentence(brand)} •••• ${last4}`],
-        ['Failure', text(object, 'failure_code')],
+        ['Failure', text(object, 'failure_code') ?? text(object, 'failure_reason')],
         ['Reason', text(object, 'reason')],
         ['Status', text(object, 'status')],
         ['Answer until', time(object, 'evidence_details.due_by')],

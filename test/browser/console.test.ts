@@ -116,6 +116,39 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await subjects()).toEqual(['Four', 'One']);
     });
 
+    it('deletes what it shows, once it is sure', async () => {
+      for (const subject of ['One', 'Two', 'Three'])
+        await sandbox.send({ ...message, subject, label: subject === 'Two' ? 2 : 1 });
+      const page = await open('/?label=1');
+      const left = () => sandbox.sandbox?.inbox.messages.length;
+      const asked: string[] = [];
+      page.once('dialog', (dialog) => void dialog.dismiss());
+      await page.getByRole('button', { name: 'Delete these 2' }).click();
+      expect(left()).toBe(3);
+      page.once('dialog', (dialog) => {
+        asked.push(dialog.message());
+        void dialog.accept();
+      });
+      await page.getByRole('button', { name: 'Delete these 2' }).click();
+      await page.getByRole('heading', { name: 'Nothing found' }).waitFor();
+      await page.locator('#live', { hasText: '2 messages deleted' }).waitFor();
+      expect(asked).toEqual(['Delete 2 messages?']);
+      await page.locator('#main:focus').waitFor();
+      await page.goto(sandbox.url);
+      expect(await page.locator('.mails .subject').allTextContents()).toEqual(['Two']);
+    });
+
+    it('deletes what it shows without scripts, and nothing that came meanwhile', async () => {
+      for (const subject of ['One', 'Two']) await sandbox.send({ ...message, subject });
+      const page = await open('/?q=one', { javaScriptEnabled: false });
+      await page.getByRole('button', { name: 'Delete this one' }).click();
+      await page.getByRole('heading', { name: 'Delete 1 message?' }).waitFor();
+      await sandbox.send({ ...message, subject: 'One more' });
+      await page.getByRole('button', { name: 'Delete' }).click();
+      await page.waitForURL(`${sandbox.url}/`);
+      expect(await page.locator('.mails .subject').allTextContents()).toEqual(['One more', 'Two']);
+    });
+
     it('deletes one, and all', async () => {
       for (const subject of ['One', 'Two', 'Three']) await sandbox.send({ ...message, subject });
       const page = await open('/');
@@ -123,6 +156,7 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       await page.getByRole('button', { name: 'Delete' }).click();
       await page.waitForURL(`${sandbox.url}/`);
       expect(await page.locator('.mails .subject').allTextContents()).toEqual(['Three', 'One']);
+      page.once('dialog', (dialog) => void dialog.accept());
       await page.getByRole('button', { name: 'Delete all' }).click();
       await page.getByRole('heading', { name: 'No mail yet' }).waitFor();
       expect(sandbox.sandbox?.inbox.messages).toEqual([]);

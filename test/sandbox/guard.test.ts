@@ -37,7 +37,7 @@ const ROUTES = [
   ['GET', '/sandbox/ca.pem'],
   ['GET', '/sandbox/inbox/1'],
   ['GET', '/sandbox/inbox/1/frame'],
-  ['POST', '/sandbox/delete-all'],
+  ['POST', '/sandbox/delete'],
   ['POST', '/sandbox/inbox/1/delete'],
   ['GET', '/sandbox/sessions'],
   ['GET', '/sandbox/quota'],
@@ -101,7 +101,7 @@ describe('our own', () => {
       'Sec-Fetch-Dest': 'document',
     };
     expect((await ask('GET', '/', link)).status).toBe(200);
-    expect((await ask('POST', '/sandbox/delete-all', link)).status).toBe(403);
+    expect((await ask('POST', '/sandbox/delete', link)).status).toBe(403);
   });
 
   it('answers are read by no other page, framed by none', async () => {

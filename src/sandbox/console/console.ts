@@ -12,7 +12,7 @@ import type { Receipts } from '../receipts.ts';
 import type { Transcripts } from '../transcript.ts';
 import { composePage } from './compose.ts';
 import { hookPage, hooksPage, type Trial } from './hooks.ts';
-import { inboxPage } from './inbox.ts';
+import { deletePage, findShown, inboxPage, readFilter } from './inbox.ts';
 import { respondPage } from './layout.ts';
 import { firstView, messagePage, type Shown, VIEWS, type View } from './message.ts';
 import { outboxPage } from './outbox.ts';
@@ -75,9 +75,8 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
 
   const routes = new Hono()
     .get('/', async (c) => {
-      const { q = '', to = '', label = '' } = c.req.query();
-      const filter = { search: q, to, label };
-      return respondPage(c, await inboxPage(inbox, filter, new URL(c.req.url).origin, token));
+      const { origin } = new URL(c.req.url);
+      return respondPage(c, await inboxPage(inbox, readFilter(c.req.query()), origin, token));
     })
     .get('/sandbox/inbox/:n', (c) => show(c, null))
     .get('/sandbox/inbox/:n/frame', async (c) => {
@@ -105,8 +104,12 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
         'Content-Security-Policy': FRAME_POLICY,
       });
     })
-    .post('/sandbox/delete-all', (c) => {
-      inbox.clear();
+    .post('/sandbox/delete', async (c) => {
+      const { sure, last, ...query } = await c.req.parseBody();
+      const filter = readFilter(query);
+      const unwanted = await findShown(inbox, filter, Number(last));
+      if (sure !== 'yes') return respondPage(c, deletePage(unwanted.size, filter, Number(last)));
+      inbox.remove((message) => unwanted.has(message));
       return c.redirect('/', 303);
     })
     .post('/sandbox/inbox/:n/delete', (c) => {

@@ -23,11 +23,28 @@ export const ICONS = {
   clip: 'M8 12.5 14.5 6a3 3 0 0 1 4.2 4.2l-8.3 8.4a5 5 0 0 1-7-7L11 4',
 } as const;
 
+/** The query of a page or of a form that deletes. */
+export const readFilter = ({ q, to, label }: Readonly<Record<string, unknown>>): Filter => ({
+  search: String(q ?? ''),
+  to: String(to ?? ''),
+  label: String(label ?? ''),
+});
+
+const glancesAt = (messages: readonly ReceivedMessage[]) =>
+  Promise.all(messages.map(async (message) => ({ message, glance: await glanceAt(message) })));
+
+/** @param last - a message that came after it has not been seen by the reader */
+export async function findShown(inbox: Inbox, filter: Filter, last: number): Promise<Set<ReceivedMessage>> {
+  const glances = await glancesAt(inbox.messages.filter(({ n }) => n <= last));
+  return new Set(
+    glances.filter(({ message, glance }) => isShown(message, glance, filter)).map(({ message }) => message),
+  );
+}
+
 export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, token: string): Promise<Page> {
   const all = inbox.messages.toReversed();
-  const glances = await Promise.all(
-    all.map(async (message) => ({ message, glance: await glanceAt(message) })),
-  );
+  const last = inbox.next - 1;
+  const glances = await glancesAt(all);
   const shown = glances.filter(({ message, glance }) => isShown(message, glance, filter));
   const recipients = [...new Set(all.flatMap(({ envelope }) => envelope.to))].sort().slice(0, MOST_OPTIONS);
   const labels = [...new Set(all.map(({ login }) => login.label))]
@@ -47,16 +64,40 @@ export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, to
         <button class="scriptless">Filter</button>
       </form>
     </div>
-    <div data-live="inbox" data-last="${inbox.next - 1}" data-newest="${glances[0]?.glance.subject ?? ''}">
+    <div data-live="inbox" data-last="${last}" data-newest="${glances[0]?.glance.subject ?? ''}">
       <div class="bar">
         <p>${isFiltered ? `${shown.length} of ${plural(all.length, 'message')}` : plural(all.length, 'message')}${
           isFiltered ? html` · <a href="/">Show all</a>` : ''
         }</p>
-        ${all.length > 0 ? html`<form method="post" action="/sandbox/delete-all"><button class="quiet" id="delete-all">${icon(ICONS.bin)}Delete all</button></form>` : ''}
+        ${
+          shown.length > 0
+            ? html`<form method="post" action="/sandbox/delete" data-changes="inbox" data-ask="${askToDelete(shown.length)}" data-done="${plural(shown.length, 'message')} deleted">
+                ${deletion(filter, last)}<button class="quiet" id="delete-shown">${icon(ICONS.bin)}${isFiltered ? deleteThese(shown.length) : 'Delete all'}</button></form>`
+            : ''
+        }
       </div>
       ${shown.length > 0 ? html`<ol class="mails">${shown.map(row)}</ol>` : all.length > 0 ? nothingFound() : welcome(origin, token)}
     </div>`;
   return { name: 'Inbox', title: 'Inbox', main };
+}
+
+const deleteThese = (count: number): string => (count === 1 ? 'Delete this one' : `Delete these ${count}`);
+const askToDelete = (count: number): string => `Delete ${plural(count, 'message')}?`;
+
+/** What says which messages are deleted: those that the filter shows, up to the last one of the page. */
+const deletion = ({ search, to, label }: Filter, last: number): Html =>
+  html`${Object.entries({ q: search, to, label, last }).map(
+    ([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`,
+  )}`;
+
+/** Asks before messages are deleted, where no script has asked. */
+export function deletePage(count: number, filter: Filter, last: number): Page {
+  const main = html`
+    <div class="head"><h1>${askToDelete(count)}</h1></div>
+    <form method="post" action="/sandbox/delete" class="tools">
+      ${deletion(filter, last)}<button class="button" name="sure" value="yes">Delete</button> <a class="quiet" href="/">Cancel</a>
+    </form>`;
+  return { name: 'Inbox', title: 'Delete', main };
 }
 
 function isShown(message: ReceivedMessage, { words }: Glance, { search, to, label }: Filter): boolean {

@@ -44,7 +44,7 @@ async function refresh(region) {
     const fresh = page.querySelector(`[data-live="${region.dataset.live}"]`);
     if (!fresh || fresh.innerHTML === region.innerHTML) return;
     if (isInHand(region)) return later(region);
-    const focused = region.contains(document.activeElement) ? document.activeElement.id : '';
+    const focused = region.contains(document.activeElement) ? document.activeElement : null;
     const known = new Set([...region.querySelectorAll('[id]')].map(({ id }) => id));
     const hadMore = Number(fresh.dataset.last) > Number(region.dataset.last);
     region.replaceChildren(...fresh.childNodes);
@@ -53,7 +53,8 @@ async function refresh(region) {
       for (const item of region.querySelectorAll('.mails a')) if (!known.has(item.id)) item.classList.add('arrived');
     }
     Object.assign(region.dataset, fresh.dataset);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    // What had it may be gone.
+    if (focused) (document.getElementById(focused.id) ?? document.querySelector('#main')).focus({ preventScroll: true });
   } catch {
     // The sandbox has ended, or is being started again: the next turn shows.
   } finally {
@@ -86,6 +87,27 @@ function follow(region) {
 
 // On a phone the tabs are wider than the page.
 document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
+/**
+ * A form that leaves its reader on the page, and changes one region of it. What asks for an assurance asks here, and not
+ * by a page of its own.
+ */
+document.addEventListener('submit', async (event) => {
+  const { target: form, submitter } = event;
+  const { changes, ask, done = '' } = form.dataset;
+  if (!changes) return;
+  event.preventDefault();
+  if (ask && !confirm(ask)) return;
+  const body = new URLSearchParams(new FormData(form, submitter));
+  if (ask) body.set('sure', 'yes');
+  try {
+    await fetch(form.action, { method: 'POST', body });
+    say(done);
+  } catch ({ message }) {
+    say(`The gateway did not answer: ${message}`);
+  }
+  refresh(document.querySelector(`[data-live="${changes}"]`));
+});
 
 for (const form of document.querySelectorAll('[data-submits]')) {
   form.addEventListener('change', () => form.requestSubmit());

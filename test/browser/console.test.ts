@@ -190,6 +190,22 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await page.locator('.view').textContent()).toMatch(/accepted.*inbound0\$ben@ifaxin\.com.*HTTP/s);
     });
 
+    it('begins at its beginning on a phone, and folds many recipients', async () => {
+      const to = Array.from({ length: 30 }, (_, index) => `recipient.number.${index + 1}@ifaxin.com`);
+      await sandbox.send({ ...message, to });
+      const [sent] = sandbox.sandbox?.inbox.messages ?? [];
+      const page = await open(`/sandbox/inbox/${sent?.n}/receipt`, {
+        viewport: { width: 375, height: 740 },
+      });
+      expect(await page.evaluate(() => scrollY)).toBe(0);
+      const tab = await page.getByRole('link', { name: 'Receipt' }).boundingBox();
+      expect((tab?.x ?? 0) + (tab?.width ?? 0)).toBeLessThanOrEqual(375);
+      const others = page.locator('.facts').getByText('recipient.number.30');
+      expect(await others.isVisible()).toBe(false);
+      await page.getByText('… and 29 more').click();
+      await others.waitFor();
+    });
+
     it('shows the warnings of its receipt', async () => {
       const svg = 'data:image/svg+xml;base64,PHN2Zy8+';
       await sandbox.send({ ...message, html: `<p style="background:url(${svg})">Hello` });

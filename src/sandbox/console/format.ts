@@ -36,6 +36,15 @@ function duration(ms: number): string {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${number(count)} ${count === 1 ? one : many}`;
 
+/** A long list of addresses, by its first one; the others unfold. */
+export const addressList = (addresses: readonly string[]): Html | string => {
+  const [first = '', ...others] = addresses;
+  if (addresses.length <= MOST_ADDRESSES) return addresses.join(', ');
+  return html`<details class="many"><summary>${first} <span>… and ${number(others.length)} more</span></summary><div>${others.join(', ')}</div></details>`;
+};
+
+const MOST_ADDRESSES = 4;
+
 /** A small word on a coloured ground; the word says it all. */
 export const badge = (kind: 'good' | 'bad' | 'warn' | 'plain' | 'label', text: string | number): Html =>
   html`<span class="badge ${kind}">${text}</span>`;

@@ -7,7 +7,7 @@ import { emailIds } from '../../sendcloud.ts';
 import type { ReceivedMessage } from '../inbox.ts';
 import { bytesOf, framed } from '../mail.ts';
 import type { Dialogue } from '../transcript.ts';
-import { badge, labelBadge, number, size, time } from './format.ts';
+import { addressList, badge, labelBadge, number, size, time } from './format.ts';
 import { ICONS } from './inbox.ts';
 import { type Html, icon, type Page } from './layout.ts';
 import { dialogueView } from './sessions.ts';
@@ -58,7 +58,7 @@ export function messagePage(shown: Shown, view: View): Page {
       <h1>${email.subject || 'No subject'}</h1>
       <dl class="facts">
         <div><dt>From</dt><dd>${mailboxes(email.from ? [email.from] : []) || envelope.from}</dd></div>
-        <div><dt>To</dt><dd>${envelope.to.join(', ')}</dd></div>
+        <div><dt>To</dt><dd>${addressList(envelope.to)}</dd></div>
         <div><dt>Received</dt><dd>${time(receivedAt)} · ${size(message.raw.length)}</dd></div>
         <div><dt>Login</dt><dd>${login.apiUser} ${labelBadge(login.label)} ${badge('good', login.tls)}</dd></div>
       </dl>

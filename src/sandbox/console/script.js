@@ -85,8 +85,12 @@ function follow(region) {
   listen();
 }
 
-// On a phone the tabs are wider than the page.
-document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+// On a phone the tabs are wider than the page; `scrollIntoView` would scroll the page, too.
+const tab = document.querySelector('nav.tabs [aria-current]');
+if (tab) {
+  const strip = tab.closest('nav');
+  strip.scrollLeft = tab.offsetLeft - strip.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
+}
 
 /**
  * A form that leaves its reader on the page, and changes one region of it. What asks for an assurance asks here, and not

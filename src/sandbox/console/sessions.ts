@@ -2,7 +2,7 @@
 
 import { html } from 'hono/html';
 import type { Dialogue, Line, Transcripts } from '../transcript.ts';
-import { badge, plural, time } from './format.ts';
+import { addressList, badge, plural, time } from './format.ts';
 import type { Html, Page } from './layout.ts';
 
 export function sessionsPage({ dialogues }: Transcripts): Page {
@@ -31,7 +31,8 @@ export function sessionPage(dialogue: Dialogue): Page {
   const main = html`
     <div class="head"><p class="crumbs"><a href="/sandbox/sessions">Sessions</a></p></div>
     <article class="message">
-      <h1>${dialogue.from} to ${dialogue.to.join(', ') || 'no one yet'}</h1>
+      <h1>${dialogue.from} to ${dialogue.to.length > 1 ? plural(dialogue.to.length, 'recipient') : (dialogue.to[0] ?? 'no one yet')}</h1>
+      ${dialogue.to.length > 1 ? html`<div class="to">${addressList(dialogue.to)}</div>` : ''}
       ${dialogueView(dialogue)}
       ${dialogue.n === null ? '' : html`<p class="after"><a class="quiet" href="/sandbox/inbox/${dialogue.n}">See its message</a></p>`}
     </article>`;

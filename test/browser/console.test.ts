@@ -206,6 +206,20 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       await others.waitFor();
     });
 
+    it('names To, Cc, Bcc and Reply-To apart', async () => {
+      const [cc, bcc, replyTo] = ['Cy <cy@ifaxin.com>', 'bo@ifaxin.com', 'Re <re@ifaxin.com>'];
+      await sandbox.send({ ...message, to: 'Ben <BEN@ifaxin.com>', cc, bcc, replyTo });
+      const page = await open('/');
+      await page.locator('.mails a').click();
+      const facts = page.locator('.facts div').filter({ hasText: /^(?:To|Cc|Bcc|Reply-To)/ });
+      expect(await facts.allInnerTexts()).toEqual([
+        'To\nBen <BEN@ifaxin.com>',
+        'Cc\nCy <cy@ifaxin.com>',
+        'Bcc\nbo@ifaxin.com',
+        'Reply-To\nRe <re@ifaxin.com>',
+      ]);
+    });
+
     it('shows the warnings of its receipt', async () => {
       const svg = 'data:image/svg+xml;base64,PHN2Zy8+';
       await sandbox.send({ ...message, html: `<p style="background:url(${svg})">Hello` });

@@ -57,8 +57,8 @@ export function messagePage(shown: Shown, view: View): Page {
     <article class="message">
       <h1>${email.subject || 'No subject'}</h1>
       <dl class="facts">
-        <div><dt>From</dt><dd>${mailboxes(email.from ? [email.from] : []) || envelope.from}</dd></div>
-        <div><dt>To</dt><dd>${addressList(envelope.to)}</dd></div>
+        <div><dt>From</dt><dd>${mailboxes(email.from ? [email.from] : []).join(', ') || envelope.from}</dd></div>
+        ${Object.entries(recipients(email, envelope.to)).map(([name, list]) => (list.length > 0 ? html`<div><dt>${name}</dt><dd>${addressList(list)}</dd></div>` : ''))}
         <div><dt>Received</dt><dd>${time(receivedAt)} · ${size(message.raw.length)}</dd></div>
         <div><dt>Login</dt><dd>${login.apiUser} ${labelBadge(login.label)} ${badge('good', login.tls)}</dd></div>
       </dl>
@@ -80,12 +80,25 @@ const stepper = (name: string, n: number | null, path: string): Html =>
     ? html`<span class="step" aria-hidden="true">${icon(path)}</span>`
     : html`<a class="step" href="/sandbox/inbox/${n}" aria-label="${name} message" title="${name}">${icon(path)}</a>`;
 
-const mailboxes = (list: NonNullable<Email['to']>): string =>
-  list
-    .map((one) =>
-      'address' in one && one.address ? (one.name ? `${one.name} <${one.address}>` : one.address) : one.name,
-    )
-    .join(', ');
+type Mailboxes = NonNullable<Email['to']>;
+
+const mailboxes = (list: Mailboxes): string[] =>
+  list.map((one) =>
+    'address' in one && one.address ? (one.name ? `${one.name} <${one.address}>` : one.address) : one.name,
+  );
+
+/** As the header says, and those of the envelope that it does not name. */
+function recipients({ to = [], cc = [], replyTo = [] }: Email, envelope: readonly string[]) {
+  const named = new Set(
+    [...to, ...cc].flatMap((one) => one.group ?? [one]).map(({ address }) => address.toLowerCase()),
+  );
+  return {
+    To: mailboxes(to),
+    Cc: mailboxes(cc),
+    Bcc: envelope.filter((address) => !named.has(address.toLowerCase())),
+    'Reply-To': mailboxes(replyTo),
+  };
+}
 
 const SECTIONS: Readonly<Record<View, (shown: Shown) => Html>> = {
   html({ message, email }) {

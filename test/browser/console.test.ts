@@ -206,6 +206,18 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       await others.waitFor();
     });
 
+    it('runs as its writing runs', async () => {
+      await sandbox.send({ ...message, subject: 'طلبك رقم 4711 (Order)', text: 'مرحبا\nHello' });
+      const page = await open('/');
+      const direction = (element: Element) => getComputedStyle(element).direction;
+      expect(await page.locator('.mails .subject').evaluate(direction)).toBe('rtl');
+      expect(await page.locator('.mails .from').evaluate(direction)).toBe('ltr');
+      await page.locator('.mails a').click();
+      expect(await page.getByRole('heading', { level: 1 }).evaluate(direction)).toBe('rtl');
+      const bidi = (element: Element) => getComputedStyle(element).unicodeBidi;
+      expect(await page.locator('pre.text').evaluate(bidi)).toBe('plaintext');
+    });
+
     it('names To, Cc, Bcc and Reply-To apart', async () => {
       const [cc, bcc, replyTo] = ['Cy <cy@ifaxin.com>', 'bo@ifaxin.com', 'Re <re@ifaxin.com>'];
       await sandbox.send({ ...message, to: 'Ben <BEN@ifaxin.com>', cc, bcc, replyTo });

@@ -60,7 +60,7 @@ const list = (value: unknown): string => (Array.isArray(value) ? value.join(', '
 function preview({ name }: HookFacts, { mail }: Trial, token: string): Html {
   if (mail === null) return html`<p class="note">This payload makes no mail: the hook skips it.</p>`;
   return html`
-    <h2>${list(mail.subject)}</h2>
+    <h2 dir="auto">${list(mail.subject)}</h2>
     <p class="to">to ${list(mail.to)}</p>
     ${mail.html === undefined || mail.html === null ? html`<pre class="text" tabindex="0" aria-label="The text">${list(mail.text)}</pre>` : html`<iframe class="mail" sandbox="allow-popups allow-popups-to-escape-sandbox" src="/sandbox/hooks/${name}/frame" title="The mail as HTML"></iframe>`}
     <form id="send-mail" data-token="${token}" data-mail="${JSON.stringify(mail)}"><div class="actions"><button class="button">Send it to the inbox</button><span role="status"></span></div></form>`;

@@ -120,10 +120,10 @@ const options = (values: readonly string[], chosen: string, mark = ''): Html[] =
 const row = ({ message, glance }: { message: ReceivedMessage; glance: Glance }): Html => html`<li>
   <a href="/sandbox/inbox/${message.n}" id="mail-${message.n}">
     <span class="initial" aria-hidden="true" data-hue="${hue(glance.from)}">${(glance.from.match(/[\p{L}\p{N}]/u)?.[0] ?? '?').toUpperCase()}</span>
-    <span class="from">${glance.from}</span>
+    <span class="from" dir="auto">${glance.from}</span>
     <span class="to">to ${message.envelope.to.join(', ')}</span>
-    <span class="subject">${glance.subject || 'No subject'}</span>
-    <span class="excerpt">${glance.excerpt}</span>
+    <span class="subject" dir="auto">${glance.subject || 'No subject'}</span>
+    <span class="excerpt" dir="auto">${glance.excerpt}</span>
     <span class="marks">${labelBadge(message.login.label)}${glance.parts > 0 ? html`<span class="clip" title="${plural(glance.parts, 'part')}">${icon(ICONS.clip)}<span class="unseen">${plural(glance.parts, 'part')}</span></span>` : ''}</span>
     <span class="when" title="${distance(message.receivedAt.getTime())}">${time(message.receivedAt)}</span>
   </a>

@@ -55,10 +55,10 @@ export function messagePage(shown: Shown, view: View): Page {
       </div>
     </div>
     <article class="message">
-      <h1>${email.subject || 'No subject'}</h1>
+      <h1 dir="auto">${email.subject || 'No subject'}</h1>
       <dl class="facts">
-        <div><dt>From</dt><dd>${mailboxes(email.from ? [email.from] : []).join(', ') || envelope.from}</dd></div>
-        ${Object.entries(recipients(email, envelope.to)).map(([name, list]) => (list.length > 0 ? html`<div><dt>${name}</dt><dd>${addressList(list)}</dd></div>` : ''))}
+        <div><dt>From</dt><dd dir="auto">${mailboxes(email.from ? [email.from] : []).join(', ') || envelope.from}</dd></div>
+        ${Object.entries(recipients(email, envelope.to)).map(([name, list]) => (list.length > 0 ? html`<div><dt>${name}</dt><dd dir="auto">${addressList(list)}</dd></div>` : ''))}
         <div><dt>Received</dt><dd>${time(receivedAt)} · ${size(message.raw.length)}</dd></div>
         <div><dt>Login</dt><dd>${login.apiUser} ${labelBadge(login.label)} ${badge('good', login.tls)}</dd></div>
       </dl>

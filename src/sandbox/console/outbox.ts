@@ -38,7 +38,7 @@ const empty = (isOff: boolean): Html => html`<div class="empty">
 </div>`;
 
 const about = ({ facts, state, id }: OutboxRecord): Html => html`
-  <h3>${facts.headers?.subject || 'No subject'}</h3>
+  <h3 dir="auto">${facts.headers?.subject || 'No subject'}</h3>
   <p class="to">to ${facts.headers?.to.join(', ') ?? 'its envelope’s recipients'}</p>
   <p class="marks">${badge(KINDS[state], state)} ${labelBadge(facts.label)} <code class="id">${id}</code></p>`;
 

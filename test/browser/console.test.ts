@@ -308,6 +308,23 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
     });
   });
 
+  it('marks what was refused, put off and left without a reply', async () => {
+    for (const name of ['refused', 'busy', 'dropped', 'ben'])
+      await sandbox.send({ ...message, to: `${name}@ifaxin.com` });
+    const page = await open('/sandbox/sessions');
+    const rows = page.locator('.sessions li');
+    const marks = await rows.locator('.reply').evaluateAll((all) => all.map(({ className }) => className));
+    const [good, dropped, busy, refused] = marks.map((names) => names.replace('subject reply', '').trim());
+    expect({ refused, busy, dropped, good }).toEqual({
+      refused: 'bad',
+      busy: 'warn',
+      dropped: 'warn',
+      good: '',
+    });
+    await rows.last().locator('a').click();
+    await page.locator('.dialogue .bad', { hasText: '550' }).waitFor();
+  });
+
   describe('compose', () => {
     it('sends a form with a pasted, a dropped and a picked picture, and they are painted', async () => {
       const page = await open('/sandbox/compose');

@@ -21,7 +21,7 @@ const row = (dialogue: Dialogue): Html => html`<li>
   <a href="/sandbox/sessions/${dialogue.id}" id="session-${dialogue.id}">
     <span class="from">${dialogue.from}</span>
     <span class="to">to ${dialogue.to.join(', ') || 'no one yet'}</span>
-    <span class="subject reply">${dialogue.reply ?? 'no reply'}</span>
+    <span class="subject reply ${severity(dialogue.reply)}">${dialogue.reply ?? 'no reply'}</span>
     <span class="marks">${warmth(dialogue)} ${badge('plain', plural(dialogue.trips, 'round trip'))}</span>
     <span class="when">${time(dialogue.startedAt)}</span>
   </a>
@@ -38,6 +38,10 @@ export function sessionPage(dialogue: Dialogue): Page {
     </article>`;
   return { name: 'Sessions', title: 'Session', main };
 }
+
+/** 4xx and no reply may be no end, 5xx is one: RFC 5321 section 4.2.1. */
+const severity = (reply: string | null): '' | 'warn' | 'bad' =>
+  reply === null || reply.startsWith('4') ? 'warn' : reply.startsWith('5') ? 'bad' : '';
 
 /** Whether the connection was open before. */
 const warmth = ({ warm }: Dialogue): Html => (warm ? badge('good', 'warm') : badge('plain', 'cold'));
@@ -64,7 +68,7 @@ const isSecure = (lines: readonly Line[]): boolean =>
 const spoken = ({ by, text, at, trip, secure }: Line, before: number): Html => {
   const isFirst = trip !== before;
   const trips = trip - before > 1 ? `${before + 1}–${trip}` : trip;
-  const kind = by === 'S' && /^[45]/.test(text) ? 'refusal' : by.toLowerCase();
+  const kind = (by === 'S' && severity(text)) || by.toLowerCase();
   return html`<li class="${kind}${isFirst ? ' first' : ''}">
     <span class="trip">${isFirst ? html`<span class="unseen">round trip </span>${trips}` : ''}</span>
     <span class="lock" title="${secure ? 'Through TLS' : 'In the clear'}">${secure ? html`<span class="unseen">TLS</span>` : ''}</span>

@@ -369,6 +369,39 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await page.locator('.parts b').allTextContents()).toContain('a.txt');
     });
 
+    it('keeps a draft until it is sent', async () => {
+      const page = await open('/sandbox/compose');
+      const draft = () =>
+        Promise.all([
+          page.locator('#subject').inputValue(),
+          page.locator('#queue').isChecked(),
+          page.locator('#picked').textContent(),
+        ]);
+      await page.locator('#subject').fill('A draft');
+      await page.locator('#queue').check();
+      await page.setInputFiles('#files', picture);
+      await page.locator('#picked').getByText('dot.png').waitFor();
+      const kept = ['A draft', true, expect.stringContaining('dot.png')];
+      await page.getByRole('button', { name: 'Switch on' }).click();
+      await page.getByText('for the next 3 messages').waitFor();
+      await page.getByRole('button', { name: 'Switch off' }).click();
+      await page.getByText('Upstream behaves.').waitFor();
+      expect(await draft()).toEqual(kept);
+      const navigations: string[] = [];
+      page.on('framenavigated', (frame) => navigations.push(frame.url()));
+      await page.locator('h1').click();
+      await page.keyboard.press('c');
+      await page.waitForTimeout(200);
+      expect(navigations).toEqual([]);
+      await page.getByRole('link', { name: 'Quota' }).click();
+      await page.goBack();
+      expect(await draft()).toEqual(kept);
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByRole('heading', { name: 'Queued' }).waitFor();
+      await page.reload();
+      expect(await draft()).toEqual(['Hello from Postern', false, '']);
+    });
+
     it('tells what is wrong beside its field', async () => {
       const page = await open('/sandbox/compose');
       await page.getByLabel('To', { exact: false }).first().fill('nobody');

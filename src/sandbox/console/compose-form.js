@@ -88,7 +88,7 @@ async function add(file) {
     const { html } = form.elements;
     html.setRangeText(`<img src="cid:${cid}" alt="">`, html.selectionStart, html.selectionEnd, 'end');
   }
-  showFiles();
+  changeFiles();
   say(`${file.name} added`);
 }
 
@@ -98,7 +98,13 @@ function remove(file) {
     const tag = new RegExp(`<img src="cid:${file.cid}"[^>]*>`, 'g');
     form.elements.html.value = form.elements.html.value.replace(tag, '');
   }
+  changeFiles();
+}
+
+function changeFiles() {
   showFiles();
+  keep(DRAFT_FILES, files);
+  keepDraft();
 }
 
 function showFiles() {
@@ -120,6 +126,39 @@ function showFiles() {
 const addAll = async (list) => {
   for (const file of list) await add(file);
 };
+
+/* The draft: kept while the tab is open, until it is sent */
+
+const DRAFT = 'draft';
+const DRAFT_FILES = 'draft-files';
+
+function keep(name, value) {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // The browser keeps some megabytes: what is larger has to be picked again.
+    sessionStorage.removeItem(name);
+  }
+}
+
+const written = () => [...form.elements].filter(({ name, type }) => name && type !== 'file');
+
+const keepDraft = () => keep(DRAFT, Object.fromEntries(written().map((control) => [control.name, control[valueOf(control)]])));
+
+const valueOf = ({ type }) => (type === 'checkbox' ? 'checked' : 'value');
+
+function restoreDraft() {
+  const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? '{}');
+  for (const control of written()) if (control.name in draft) control[valueOf(control)] = draft[control.name];
+  if (draft.cc || draft.bcc || draft.replyTo) form.querySelector('.more').open = true;
+  files = JSON.parse(sessionStorage.getItem(DRAFT_FILES) ?? '[]');
+  showFiles();
+}
+
+function dropDraft() {
+  sessionStorage.removeItem(DRAFT);
+  sessionStorage.removeItem(DRAFT_FILES);
+}
 
 /* Sending */
 
@@ -195,6 +234,7 @@ async function send(given) {
   try {
     const { status, body, retryAfter } = await post(form.dataset.token, messageOf(given), form.elements.queue.checked);
     show(status, body, retryAfter);
+    if (!given && status < 300) dropDraft();
   } catch (error) {
     answer.replaceChildren(element('h2', 'No answer'), element('p', `The gateway did not answer: ${error.message}`));
   } finally {
@@ -208,7 +248,11 @@ if (form) {
     event.preventDefault();
     send();
   });
-  form.addEventListener('input', showSample);
+  form.addEventListener('input', () => {
+    showSample();
+    keepDraft();
+  });
+  restoreDraft();
   form.querySelector('#files').addEventListener('change', async ({ target }) => {
     await addAll(target.files);
     target.value = '';
@@ -251,7 +295,6 @@ if (form) {
       next.focus();
     });
   }
-  showSample();
 }
 
 /** The mail of a hook's preview. */

@@ -82,7 +82,7 @@ function faultPanel({ next }: Faults): Html {
       ([fault, title]) =>
         html`<button type="button" class="quiet" data-fault="${fault}" title="${FAULTS[fault as keyof typeof FAULTS]}">${title}</button>`,
     )}</div>
-    <form id="fault" class="fault" method="post" action="/sandbox/compose/fault">
+    <form id="fault" class="fault" data-changes="fault" method="post" action="/sandbox/compose/fault">
       <label>or have the next <input name="times" type="number" min="1" max="1000" value="${next?.times ?? 3}" aria-label="How many messages" /> messages meet</label>
       <select name="fault" aria-label="What they meet">${Object.entries(TITLES).map(
         ([fault, title]) =>

@@ -129,6 +129,8 @@ document.addEventListener('click', async ({ target }) => {
   }, 1500);
 });
 
+const COMPOSE = '/sandbox/compose';
+
 /** `/` searches and `c` composes, where nothing is being written. */
 document.addEventListener('keydown', (event) => {
   const isWriting = event.target.closest('input, textarea, select, [contenteditable]');
@@ -137,7 +139,7 @@ document.addEventListener('keydown', (event) => {
   if (field) {
     event.preventDefault();
     field.focus();
-  } else if (event.key === 'c') {
-    location.href = '/sandbox/compose';
+  } else if (event.key === 'c' && location.pathname !== COMPOSE) {
+    location.href = COMPOSE;
   }
 });

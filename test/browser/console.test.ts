@@ -402,6 +402,36 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await draft()).toEqual(['Hello from Postern', false, '']);
     });
 
+    it('shows on a phone, too, that it sends and what became of it', async () => {
+      const page = await open('/sandbox/compose', { viewport: { width: 375, height: 740 } });
+      const answer = page.locator('#answer');
+      const isInSight = () =>
+        answer.evaluate((box) => {
+          const { top } = box.getBoundingClientRect();
+          return top >= 0 && top < innerHeight;
+        });
+      let go = () => {};
+      const held = new Promise<void>((resolve) => {
+        go = resolve;
+      });
+      await page.route('**/v1/messages', async (route) => {
+        await held;
+        await route.continue();
+      });
+      await page.getByRole('button', { name: '550 refused' }).focus();
+      await page.keyboard.press('Enter');
+      await answer.getByText('Sending…').waitFor();
+      await expect.poll(isInSight, POLL).toBe(true);
+      const sends = page.locator('#compose [type="submit"], [data-fault]');
+      expect(await sends.evaluateAll((all) => all.map((one) => (one as HTMLButtonElement).disabled))).toEqual(
+        Array(6).fill(true),
+      );
+      go();
+      await answer.getByRole('heading', { name: 'refused' }).waitFor();
+      await expect.poll(isInSight, POLL).toBe(true);
+      await page.locator('[data-fault="refused"]:focus:enabled').waitFor();
+    });
+
     it('tells what is wrong beside its field', async () => {
       const page = await open('/sandbox/compose');
       await page.getByLabel('To', { exact: false }).first().fill('nobody');
@@ -547,6 +577,14 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       await page.getByRole('button', { name: 'Send it to the inbox' }).click();
       await page.getByRole('link', { name: 'See it in the inbox' }).click();
       await page.getByRole('link', { name: /A-7/ }).waitFor();
+    });
+
+    it('say that the gateway does not answer', async () => {
+      const page = await open('/sandbox/hooks/stripe');
+      await page.getByRole('button', { name: 'Preview the mail' }).click();
+      await page.route('**/v1/messages', (route) => route.abort());
+      await page.getByRole('button', { name: 'Send it to the inbox' }).click();
+      await page.getByText('The gateway did not answer: ').waitFor();
     });
 
     it('say that a payload is skipped', async () => {

@@ -227,21 +227,33 @@ async function post(token, message, isQueued) {
 async function send(given) {
   for (const error of form.querySelectorAll('.error')) error.textContent = '';
   for (const control of form.querySelectorAll('[aria-invalid]')) control.removeAttribute('aria-invalid');
-  const button = form.querySelector('[type="submit"]');
-  const state = document.querySelector('#sending');
-  button.disabled = true;
-  state.textContent = 'Sending…';
-  try {
-    const { status, body, retryAfter } = await post(form.dataset.token, messageOf(given), form.elements.queue.checked);
-    show(status, body, retryAfter);
-    if (!given && status < 300) dropDraft();
-  } catch (error) {
-    answer.replaceChildren(element('h2', 'No answer'), element('p', `The gateway did not answer: ${error.message}`));
-  } finally {
-    button.disabled = false;
-    state.textContent = '';
-  }
+  answer.replaceChildren(element('p', 'Sending…', 'empty'));
+  answer.scrollIntoView({ block: 'nearest' });
+  await alone(async () => {
+    try {
+      const { status, body, retryAfter } = await post(form.dataset.token, messageOf(given), form.elements.queue.checked);
+      show(status, body, retryAfter);
+      if (!given && status < 300) dropDraft();
+    } catch (error) {
+      answer.replaceChildren(element('h2', 'No answer'), element('p', unanswered(error)));
+    }
+  });
+  // It has grown; where a field is wrong, the reader is led to that one.
+  if (!form.querySelector('[aria-invalid]')) answer.scrollIntoView({ block: 'nearest' });
 }
+
+/** Nothing else can be sent meanwhile. */
+async function alone(sending) {
+  const buttons = document.querySelectorAll('#compose [type="submit"], #send-mail button, [data-fault]');
+  const focused = document.activeElement;
+  for (const button of buttons) button.disabled = true;
+  await sending();
+  for (const button of buttons) button.disabled = false;
+  // A button that cannot be pressed has no focus.
+  if (document.activeElement === document.body) focused.focus({ preventScroll: true });
+}
+
+const unanswered = ({ message }) => `The gateway did not answer: ${message}`;
 
 if (form) {
   form.addEventListener('submit', (event) => {
@@ -302,7 +314,14 @@ document.querySelector('#send-mail')?.addEventListener('submit', async (event) =
   event.preventDefault();
   const { token, mail } = event.target.dataset;
   const state = event.target.querySelector('[role="status"]');
-  const { status, body } = await post(token, JSON.parse(mail), false);
-  if (status !== 200) state.textContent = body.detail;
-  else state.replaceChildren('Sent. ', Object.assign(element('a', 'See it in the inbox'), { href: '/' }));
+  state.textContent = 'Sending…';
+  await alone(async () => {
+    try {
+      const { status, body } = await post(token, JSON.parse(mail), false);
+      if (status !== 200) state.textContent = body.detail;
+      else state.replaceChildren('Sent. ', Object.assign(element('a', 'See it in the inbox'), { href: '/' }));
+    } catch (error) {
+      state.textContent = unanswered(error);
+    }
+  });
 });

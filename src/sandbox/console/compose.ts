@@ -46,7 +46,7 @@ export function composePage(token: string, faults: Faults): Page {
           ${field('sendAt', 'Send later', html`<input id="sendAt" name="sendAt" type="datetime-local" step="1" />`, 'empty: now')}
         </div>
         <label class="check"><input type="checkbox" id="queue" name="queue" /> <span>Through the outbox <small>Prefer: respond-async</small></span></label>
-        <div class="actions"><button class="button" type="submit">Send</button><span id="sending" role="status"></span></div>
+        <div class="actions"><button class="button" type="submit">Send</button></div>
       </form>
       <div class="beside">
         <section id="answer" class="answer" aria-label="The answer" aria-live="polite" tabindex="-1"><p class="empty">The answer shows up here.</p></section>

@@ -483,6 +483,16 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       }
     });
 
+    it('selects the request whole where there is no clipboard', async () => {
+      const page = await open('/sandbox/compose');
+      await page.setInputFiles('#files', { ...picture, buffer: LONG });
+      await page.locator('#picked').getByText('dot.png').waitFor();
+      await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+      await page.locator('#sample [data-copy]').click();
+      await page.locator('#live', { hasText: 'Selected' }).waitFor();
+      expect(await page.evaluate(() => getSelection()?.toString())).toContain(LONG.toString('base64'));
+    });
+
     it('plays a failure for the next messages', async () => {
       const page = await open('/sandbox/compose');
       await page.getByLabel('How many messages').fill('2');

@@ -56,7 +56,7 @@ export function composePage(token: string, faults: Faults): Page {
             (language, index) =>
               html`<button role="tab" id="tab-${language}" aria-controls="sample" aria-selected="${String(index === 0)}" tabindex="${index === 0 ? 0 : -1}" data-language="${language}">${language}</button>`,
           )}</div>
-          <div class="code" role="tabpanel" id="sample" aria-labelledby="tab-curl"><pre tabindex="0" aria-label="The request as code"></pre><button class="quiet" data-copy type="button">Copy</button></div>
+          <div class="code" role="tabpanel" id="sample" aria-labelledby="tab-curl"><button class="quiet" data-copy type="button">Copy</button><pre tabindex="0" aria-label="The request as code"></pre></div>
         </section>
         <section aria-labelledby="faults"><h2 id="faults">When it goes wrong</h2>${faultPanel(faults)}</section>
       </div>

@@ -144,7 +144,7 @@ function welcome(origin: string, token: string): Html {
   return html`<div class="empty">
     <h2>No mail yet</h2>
     <p>Send one, and it shows up here at once.</p>
-    <div class="code"><pre tabindex="0" aria-label="An example with curl">${example}</pre><button class="quiet" data-copy>Copy</button></div>
+    <div class="code"><button class="quiet" data-copy>Copy</button><pre tabindex="0" aria-label="An example with curl">${example}</pre></div>
     <p><a class="button" href="/sandbox/compose">Compose a message</a></p>
   </div>`;
 }

@@ -121,9 +121,18 @@ document.addEventListener('click', async ({ target }) => {
   const button = target.closest('[data-copy]');
   if (!button) return;
   const pre = button.closest('.code').querySelector('pre');
-  await navigator.clipboard.writeText(pre.dataset.whole ?? pre.textContent);
-  button.textContent = 'Copied';
-  say('Copied');
+  const whole = pre.dataset.whole ?? pre.textContent;
+  let done = 'Copied';
+  try {
+    await navigator.clipboard.writeText(whole);
+  } catch {
+    // Only https and localhost have a clipboard, and it may be refused.
+    pre.textContent = whole;
+    getSelection().selectAllChildren(pre);
+    done = 'Selected';
+  }
+  button.textContent = done;
+  say(done);
   setTimeout(() => {
     button.textContent = 'Copy';
   }, 1500);

@@ -308,6 +308,22 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
     });
   });
 
+  it('says that a message is no longer kept, and a session', async () => {
+    await sandbox.send(message);
+    const page = await open('/sandbox/sessions');
+    await page.locator('.sessions a').first().click();
+    await page.getByRole('link', { name: 'See its message' }).click();
+    sandbox.sandbox?.inbox.clear();
+    expect((await page.reload())?.status()).toBe(404);
+    await page.getByRole('heading', { name: 'This message is no longer kept.' }).waitFor();
+    await page.goBack();
+    await page.getByText('Its message is no longer kept.').waitFor();
+    await page.goto(`${sandbox.url}/sandbox/sessions/987654`);
+    await page.getByRole('heading', { name: 'This session is no longer kept.' }).waitFor();
+    await page.locator('.empty').getByRole('link', { name: 'Sessions' }).click();
+    await page.waitForURL(/sessions$/);
+  });
+
   it('marks what was refused, put off and left without a reply', async () => {
     for (const name of ['refused', 'busy', 'dropped', 'ben'])
       await sandbox.send({ ...message, to: `${name}@ifaxin.com` });

@@ -13,7 +13,7 @@ import type { Transcripts } from '../transcript.ts';
 import { composePage } from './compose.ts';
 import { hookPage, hooksPage, type Trial } from './hooks.ts';
 import { deletePage, findShown, inboxPage, readFilter } from './inbox.ts';
-import { respondPage } from './layout.ts';
+import { respondGone, respondPage } from './layout.ts';
 import { firstView, messagePage, type Shown, VIEWS, type View } from './message.ts';
 import { outboxPage } from './outbox.ts';
 import { quotaPage } from './quota.ts';
@@ -59,7 +59,7 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
 
   const show = async (c: Context, asked: View | null) => {
     const message = findMessage(c);
-    if (!message) return c.redirect('/', 303);
+    if (!message) return respondGone(c, 'Inbox', 'message');
     const email = await parse(message);
     const at = inbox.messages.indexOf(message);
     const shown: Shown = {
@@ -120,7 +120,8 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
     .get('/sandbox/sessions', (c) => respondPage(c, sessionsPage(transcripts)))
     .get('/sandbox/sessions/:id', (c) => {
       const dialogue = transcripts.find(Number(c.req.param('id')));
-      return dialogue ? respondPage(c, sessionPage(dialogue)) : c.redirect('/sandbox/sessions', 303);
+      if (!dialogue) return respondGone(c, 'Sessions', 'session');
+      return respondPage(c, sessionPage(dialogue, inbox.find(dialogue.n ?? 0) !== null));
     })
     .get('/sandbox/quota', async (c) => respondPage(c, await quotaPage(surroundings, calls)))
     .get('/sandbox/outbox', async (c) => respondPage(c, await outboxPage(surroundings)))

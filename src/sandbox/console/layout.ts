@@ -68,6 +68,19 @@ export function respondPage(
 </html>`);
 }
 
+/** In the place of what was deleted, or made room for what came later. */
+export function respondGone(
+  c: Context,
+  name: 'Inbox' | 'Sessions',
+  one: string,
+): Response | Promise<Response> {
+  c.status(404);
+  const path = PAGES.find((page) => page.name === name)?.path;
+  const title = `This ${one} is no longer kept.`;
+  const main = html`<div class="empty"><h1>${title}</h1><p><a href="${path}">${name}</a></p></div>`;
+  return respondPage(c, { name, title, main });
+}
+
 /** Its own files and nothing else; a mail's frame has a policy of its own. */
 const PAGE_POLICY = [
   "default-src 'none'",

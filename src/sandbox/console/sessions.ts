@@ -27,14 +27,15 @@ const row = (dialogue: Dialogue): Html => html`<li>
   </a>
 </li>`;
 
-export function sessionPage(dialogue: Dialogue): Page {
+/** @param isKept - whether the inbox still has its message */
+export function sessionPage(dialogue: Dialogue, isKept: boolean): Page {
   const main = html`
     <div class="head"><p class="crumbs"><a href="/sandbox/sessions">Sessions</a></p></div>
     <article class="message">
       <h1>${dialogue.from} to ${dialogue.to.length > 1 ? plural(dialogue.to.length, 'recipient') : (dialogue.to[0] ?? 'no one yet')}</h1>
       ${dialogue.to.length > 1 ? html`<div class="to">${addressList(dialogue.to)}</div>` : ''}
       ${dialogueView(dialogue)}
-      ${dialogue.n === null ? '' : html`<p class="after"><a class="quiet" href="/sandbox/inbox/${dialogue.n}">See its message</a></p>`}
+      ${dialogue.n === null ? '' : html`<p class="after">${isKept ? html`<a class="quiet" href="/sandbox/inbox/${dialogue.n}">See its message</a>` : 'Its message is no longer kept.'}</p>`}
     </article>`;
   return { name: 'Sessions', title: 'Session', main };
 }

@@ -96,24 +96,51 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       await sandbox.send({ ...message, subject: 'Two', to: 'ada@ifaxin.com', label: 2 });
       const page = await open('/');
       const subjects = () => page.locator('.mails .subject').allTextContents();
+      const shown = (...expected: string[]) => expect.poll(subjects, POLL).toEqual(expected);
       expect(await subjects()).toEqual(['Two', 'One']);
       await page.getByLabel('Search').fill('NEEDLE');
       await page.keyboard.press('Enter');
       await page.waitForURL(/q=NEEDLE/);
-      expect(await subjects()).toEqual(['One']);
+      await shown('One');
       await page.goto(sandbox.url);
       await page.getByLabel('Recipient').selectOption('ada@ifaxin.com');
       await page.waitForURL(/to=ada/);
-      expect(await subjects()).toEqual(['Two']);
+      await shown('Two');
       await page.goto(sandbox.url);
       await page.getByLabel('Label').selectOption('1');
       await page.waitForURL(/label=1/);
-      expect(await subjects()).toEqual(['One']);
+      await shown('One');
       // What comes meanwhile and does not fit stays away.
       await sandbox.send({ ...message, subject: 'Three', label: 2 });
       await sandbox.send({ ...message, subject: 'Four', label: 1 });
       await page.getByRole('link', { name: /Four/ }).waitFor();
       expect(await subjects()).toEqual(['Four', 'One']);
+    });
+
+    it('filters in place, and leaves the focus', async () => {
+      await sandbox.send({ ...message, subject: 'One', text: 'needle', label: 1 });
+      await sandbox.send({ ...message, subject: 'Two', label: 2 });
+      const page = await open('/');
+      const navigations: string[] = [];
+      page.on('request', (request) => request.isNavigationRequest() && navigations.push(request.url()));
+      const shown = (...subjects: string[]) =>
+        expect.poll(() => page.locator('.mails .subject').allTextContents(), POLL).toEqual(subjects);
+      await page.keyboard.press('/');
+      await page.keyboard.type('needle');
+      await shown('One');
+      expect(page.url()).toBe(`${sandbox.url}/?q=needle`);
+      await page.locator('#live', { hasText: '1 of 2 messages' }).waitFor();
+      await page.keyboard.press('Escape');
+      await shown('Two', 'One');
+      expect(page.url()).toBe(`${sandbox.url}/`);
+      const label = page.getByLabel('Label');
+      await label.focus();
+      for (const subject of ['One', 'Two']) {
+        await page.keyboard.press('ArrowDown');
+        await shown(subject);
+      }
+      expect(await label.evaluate((select) => select === document.activeElement)).toBe(true);
+      expect(navigations).toEqual([]);
     });
 
     it('deletes what it shows, once it is sure', async () => {

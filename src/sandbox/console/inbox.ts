@@ -54,9 +54,9 @@ export async function inboxPage(inbox: Inbox, filter: Filter, origin: string, to
   const main = html`
     <div class="head">
       <h1>Inbox</h1>
-      <form class="filters" role="search" action="/" data-submits>
+      <form class="filters" role="search" action="/" autocomplete="off" data-filters="inbox">
         <label class="search">${icon(ICONS.search)}<span class="unseen">Search</span>
-          <input type="search" name="q" value="${filter.search}" placeholder="Search" autocomplete="off" data-key="/" /></label>
+          <input type="search" name="q" value="${filter.search}" placeholder="Search" data-key="/" /></label>
         <label><span class="unseen">Recipient</span>
           <select name="to"><option value="">Every recipient</option>${options(recipients, filter.to)}</select></label>
         <label><span class="unseen">Label</span>

@@ -113,8 +113,25 @@ document.addEventListener('submit', async (event) => {
   refresh(document.querySelector(`[data-live="${changes}"]`));
 });
 
-for (const form of document.querySelectorAll('[data-submits]')) {
-  form.addEventListener('change', () => form.requestSubmit());
+/** What is searched for shows while it is written, on the same page. */
+for (const form of document.querySelectorAll('[data-filters]')) {
+  let timer;
+  const filter = async () => {
+    clearTimeout(timer);
+    const chosen = [...new FormData(form)].filter(([, value]) => value);
+    history.replaceState(null, '', `${form.action}?${new URLSearchParams(chosen)}`.replace(/\?$/, ''));
+    const region = document.querySelector(`[data-live="${form.dataset.filters}"]`);
+    await refresh(region);
+    say(region.querySelector('.bar p').textContent);
+  };
+  form.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(filter, 150);
+  });
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    filter();
+  });
 }
 
 document.addEventListener('click', async ({ target }) => {

@@ -143,6 +143,17 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(navigations).toEqual([]);
     });
 
+    it('stays where its reader is when new mail comes', async () => {
+      for (let count = 1; count <= 12; count++) await sandbox.send({ ...message, subject: `Mail ${count}` });
+      const page = await open('/', { viewport: { width: 1280, height: 400 } });
+      const row = page.getByRole('link', { name: /Mail 4/ });
+      await page.evaluate(() => scrollTo(0, 500));
+      const before = await row.boundingBox();
+      await sandbox.send({ ...message, subject: 'New' });
+      await page.locator('#live', { hasText: 'New message: New' }).waitFor();
+      expect((await row.boundingBox())?.y).toBeCloseTo(before?.y ?? 0, 0);
+    });
+
     it('deletes what it shows, once it is sure', async () => {
       for (const subject of ['One', 'Two', 'Three'])
         await sandbox.send({ ...message, subject, label: subject === 'Two' ? 2 : 1 });

@@ -33,6 +33,19 @@ function later(region) {
   region.timer = setTimeout(refresh, 300, region);
 }
 
+const topOf = (element) => element.getBoundingClientRect().top;
+
+/** @returns brings the first row in sight back to where it stood, where its reader has scrolled past the beginning */
+function holdOf(region) {
+  const row = topOf(region) < 0 && [...region.querySelectorAll('[id]')].find((one) => topOf(one) >= 0);
+  if (!row) return () => {};
+  const before = topOf(row);
+  return () => {
+    const after = document.getElementById(row.id);
+    if (after) scrollBy({ top: topOf(after) - before, behavior: 'instant' });
+  };
+}
+
 /** Fetches the page again and puts its region in the place of this one's; the focus stays where it was. */
 async function refresh(region) {
   if (region.busy || isInHand(region)) return later(region);
@@ -47,7 +60,9 @@ async function refresh(region) {
     const focused = region.contains(document.activeElement) ? document.activeElement : null;
     const known = new Set([...region.querySelectorAll('[id]')].map(({ id }) => id));
     const hadMore = Number(fresh.dataset.last) > Number(region.dataset.last);
+    const hold = holdOf(region);
     region.replaceChildren(...fresh.childNodes);
+    hold();
     if (hadMore) {
       say(`New message: ${fresh.dataset.newest}`);
       for (const item of region.querySelectorAll('.mails a')) if (!known.has(item.id)) item.classList.add('arrived');

@@ -25,8 +25,20 @@ const MOST_EXCERPT = 160;
 const MOST_GLANCED = 1_000_000;
 const MOST_WORDS = 200_000;
 
+/** Of the messages that were looked at last: a large one takes seconds, and each of its tabs and pictures asks. */
+const emails = new Map<ReceivedMessage, Promise<Email>>();
+const MOST_EMAILS = 3;
+
+export function parse(message: ReceivedMessage): Promise<Email> {
+  const email = emails.get(message) ?? parseRaw(message.raw);
+  emails.delete(message);
+  emails.set(message, email);
+  for (const oldest of [...emails.keys()].slice(0, -MOST_EMAILS)) emails.delete(oldest);
+  return email;
+}
+
 /** What cannot be parsed as a whole is shown by its header section. */
-export const parse = ({ raw }: Pick<ReceivedMessage, 'raw'>): Promise<Email> =>
+const parseRaw = (raw: Buffer): Promise<Email> =>
   PostalMime.parse(raw).catch(() => {
     const end = raw.indexOf('\r\n\r\n');
     const header = raw
@@ -45,13 +57,7 @@ export function glanceAt(message: ReceivedMessage): Promise<Glance> {
 }
 
 async function glanced({ raw, envelope }: ReceivedMessage): Promise<Glance> {
-  const {
-    subject = '',
-    from,
-    text,
-    html = '',
-    attachments,
-  } = await parse({ raw: raw.subarray(0, MOST_GLANCED) });
+  const { subject = '', from, text, html = '', attachments } = await parseRaw(raw.subarray(0, MOST_GLANCED));
   const plain = text || html.replace(/<style[\s\S]*?<\/style>|<[^>]*>/gi, ' ');
   const excerpt = plain.slice(0, MOST_WORDS).replace(/\s+/g, ' ').trim();
   const { address, name } = from && 'address' in from ? from : { address: '', name: '' };
@@ -74,8 +80,16 @@ export interface Framed {
   readonly remote: number;
 }
 
+const frames = new WeakMap<Email, Framed>();
+
 /** The HTML with its own pictures in it, as data URIs, so that it needs nothing else. */
-export function framed({ html = '', attachments }: Email): Framed {
+export function framed(email: Email): Framed {
+  const known = frames.get(email) ?? frame(email);
+  frames.set(email, known);
+  return known;
+}
+
+function frame({ html = '', attachments }: Email): Framed {
   const pictures = new Map(
     attachments
       .filter(({ contentId }) => contentId)

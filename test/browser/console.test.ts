@@ -256,6 +256,15 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await page.locator('pre.text').evaluate(bidi)).toBe('plaintext');
     });
 
+    it('shows the beginning of a long text, and leads to the whole', async () => {
+      await sandbox.send({ ...message, text: `${'Long text\n'.repeat(30_000)}the end` });
+      const page = await open('/');
+      await page.locator('.mails a').click();
+      expect((await page.locator('pre.text').textContent())?.length).toBe(200_002);
+      await page.getByRole('link', { name: 'The whole text' }).click();
+      expect(await page.locator('body').textContent()).toMatch(/text\nthe end\s*$/);
+    });
+
     it('names To, Cc, Bcc and Reply-To apart', async () => {
       const [cc, bcc, replyTo] = ['Cy <cy@ifaxin.com>', 'bo@ifaxin.com', 'Re <re@ifaxin.com>'];
       await sandbox.send({ ...message, to: 'Ben <BEN@ifaxin.com>', cc, bcc, replyTo });

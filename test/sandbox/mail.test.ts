@@ -62,6 +62,16 @@ const received = (raw: string) => ({
   raw: Buffer.from(raw),
 });
 
+it('parses a message once for all that show it, and keeps the last three', async () => {
+  const [first, ...others] = ['1', '2', '3', '4'].map((subject) => received(`Subject: ${subject}\r\n\r\nx`));
+  if (!first) throw new Error('There is no message.');
+  const email = await parse(first);
+  expect(await parse(first)).toBe(email);
+  expect(framed(email)).toBe(framed(email));
+  for (const other of others) await parse(other);
+  expect(await parse(first)).not.toBe(email);
+});
+
 it.each([
   ['nothing', ''],
   ['no header section', '\r\n\r\ntext'],

@@ -92,6 +92,10 @@ export function consoleRoutes(options: ConsoleOptions): Hono {
         'Content-Disposition': disposition,
       });
     })
+    .get('/sandbox/inbox/:n/text.txt', async (c) => {
+      const message = findMessage(c);
+      return message ? c.text((await parse(message)).text ?? '') : gone(c);
+    })
     .get('/sandbox/inbox/:n/parts/:index', async (c) => {
       const message = findMessage(c);
       const part = message && (await parse(message)).attachments[Number(c.req.param('index'))];

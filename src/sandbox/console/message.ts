@@ -108,9 +108,10 @@ const SECTIONS: Readonly<Record<View, (shown: Shown) => Html>> = {
       <iframe class="mail" sandbox="allow-popups allow-popups-to-escape-sandbox" src="/sandbox/inbox/${message.n}/frame" title="The message as HTML"></iframe>
       ${email.attachments.length > 0 ? parts(message.n, email.attachments) : ''}`;
   },
-  text: ({ email }) =>
-    email.text
-      ? html`<pre class="text" tabindex="0" aria-label="The text">${email.text}</pre>`
+  text: ({ message, email: { text } }) =>
+    text
+      ? html`${text.length > MOST_SHOWN ? html`<p class="bar"><span>The first ${number(MOST_SHOWN)} of ${number(text.length)} characters</span><a class="quiet" href="/sandbox/inbox/${message.n}/text.txt">The whole text</a></p>` : ''}
+          <pre class="text" tabindex="0" aria-label="The text">${shortened(text)}</pre>`
       : html`<p class="empty">The message has no text.</p>`,
   headers: ({ email }) =>
     html`<div class="scroll" tabindex="0" role="group" aria-label="Headers"><table class="headers"><thead class="unseen"><tr><th>Header</th><th>Value</th></tr></thead><tbody>${email.headers.map(
@@ -122,18 +123,17 @@ const SECTIONS: Readonly<Record<View, (shown: Shown) => Html>> = {
       : html`<p class="empty">The message has no pictures and no files.</p>`,
   source: ({ message }) => html`
     <p class="bar"><span>As received, ${number(message.raw.length)} bytes</span><a class="quiet" href="/sandbox/inbox/${message.n}/source.eml">Download</a></p>
-    <pre class="text source" tabindex="0" aria-label="The source">${shortened(message.raw)}</pre>`,
+    <pre class="text source" tabindex="0" aria-label="The source">${shortened(message.raw.subarray(0, 4 * MOST_SHOWN).toString('utf8'))}</pre>`,
   session: ({ dialogue }) =>
     dialogue ? dialogueView(dialogue) : html`<p class="empty">This session is no longer kept.</p>`,
   receipt: (shown) => receipt(shown),
 };
 
-const MOST_SOURCE = 200_000;
+/** Characters; a browser takes seconds to lay out megabytes. */
+const MOST_SHOWN = 200_000;
 
-const shortened = (raw: Buffer): string => {
-  const source = raw.subarray(0, MOST_SOURCE).toString('utf8');
-  return raw.length > MOST_SOURCE ? `${source}\n…` : source;
-};
+const shortened = (text: string): string =>
+  text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}\n…` : text;
 
 const parts = (n: number, attachments: readonly Attachment[]): Html =>
   html`<ul class="parts">${attachments.map((part, index) => {

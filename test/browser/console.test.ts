@@ -736,6 +736,23 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(widths).toEqual([first, ...paths].map((path) => `${path} 360`));
     });
 
+    it('cuts no subject between phone and desk, and no size of a part', async () => {
+      const file = {
+        filename: 'a.xlsx',
+        contentType: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+        content: 'AAAA',
+      };
+      await sandbox.send({ ...message, attachments: [file] });
+      const page = await open('/', { viewport: { width: 768, height: 1000 } });
+      const subject = await page.locator('.mails .subject').boundingBox();
+      expect(subject?.width).toBeGreaterThan(300);
+      await page.locator('.mails a').click();
+      await page.setViewportSize({ width: 375, height: 740 });
+      await page.getByRole('link', { name: 'Parts' }).click();
+      const size = await page.getByText('3 B', { exact: true }).boundingBox();
+      expect((size?.x ?? 375) + (size?.width ?? 0)).toBeLessThan(350);
+    });
+
     it('is walked through by keyboard in the order it is read', async () => {
       await sandbox.send(message);
       const page = await open('/');

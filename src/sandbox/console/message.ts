@@ -140,7 +140,7 @@ const parts = (n: number, attachments: readonly Attachment[]): Html =>
     const bytes = bytesOf(part).length;
     return html`<li><a href="/sandbox/inbox/${n}/parts/${index}" download>
     ${part.mimeType.startsWith('image/') ? html`<img src="/sandbox/inbox/${n}/parts/${index}" alt="" loading="lazy" />` : icon(ICONS.clip)}
-    <span><b>${part.filename ?? `part ${index + 1}`}</b><small>${part.mimeType} · ${size(bytes)}${part.contentId ? html` · cid:${part.contentId.replace(/^<|>$/g, '')}` : ''}</small></span>
+    <span><b>${part.filename ?? `part ${index + 1}`}</b><small><span>${part.mimeType}${part.contentId ? html` · cid:${part.contentId.replace(/^<|>$/g, '')}` : ''}</span><span>${size(bytes)}</span></small></span>
   </a></li>`;
   })}</ul>`;
 

@@ -753,6 +753,24 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect((size?.x ?? 375) + (size?.width ?? 0)).toBeLessThan(350);
     });
 
+    it('is printed as heading, facts and body alone, in light', async () => {
+      await sandbox.send(message);
+      const page = await open('/', { colorScheme: 'dark' });
+      await page.locator('.mails a').click();
+      await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+      const isSeen = (selector: string) => page.locator(selector).first().isVisible();
+      const [seen, unseen] = [
+        ['h1', '.facts', 'pre.text'],
+        ['.side', '.head', 'nav.tabs'],
+      ];
+      expect(await Promise.all([...seen, ...unseen].map(isSeen))).toEqual([
+        ...seen.map(() => true),
+        ...unseen.map(() => false),
+      ]);
+      const ink = (element: Element) => getComputedStyle(element).color;
+      expect(await page.locator('body').evaluate(ink)).toBe('rgb(20, 24, 29)');
+    });
+
     it('is walked through by keyboard in the order it is read', async () => {
       await sandbox.send(message);
       const page = await open('/');

@@ -76,8 +76,12 @@ SwaggerUIBundle({
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
-});`;
+});
+if (sessionStorage.console)
+  document.body.prepend(Object.assign(document.createElement('a'), { className: 'back', href: './', textContent: '← Console' }));`;
 
 const STYLE = `body{margin:0}
 html.dark-mode body{background:#1c2022}
-.dark-mode .examples-select__section-label{color:inherit}`;
+.dark-mode .examples-select__section-label{color:#e4e6e6}
+.opblock-body{overflow-x:auto}
+.back{margin:1rem}`;

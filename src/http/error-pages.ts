@@ -32,10 +32,10 @@ function errorText(code: FailureCode): string {
   const { status, smtp } = kindOf(code);
   const { means = '', todo } = FAILURE_TEXTS[code];
   return `<p><code>${code}</code> · HTTP ${status}${smtp ? ` · SMTP ${smtp.code}` : ''}</p>
-<p>${escaped(means)}</p>
+${means && `<p>${escaped(means)}</p>`}
 <h2>What to do</h2><p>${escaped(todo)}</p>
 <h2>May I send it again?</h2><p>${againOf(code)}</p>
-<h2>Example</h2><pre>${escaped(JSON.stringify(exampleOf(code), null, 2))}</pre>`;
+<h2>Example</h2><pre tabindex="0">${escaped(JSON.stringify(exampleOf(code), null, 2))}</pre>`;
 }
 
 /** @param docs - the way from this page to `/docs/` */

@@ -771,6 +771,20 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await page.locator('body').evaluate(ink)).toBe('rgb(20, 24, 29)');
     });
 
+    it('leads to the reference and back, which fits a phone', async () => {
+      const page = await open('/', { viewport: { width: 375, height: 740 }, colorScheme: 'dark' });
+      await page.goto(`${sandbox.url}/docs`);
+      await page.locator('.opblock-summary').first().click();
+      const title = page.locator('.examples-select__section-label').first();
+      expect(await title.evaluate((label) => getComputedStyle(label).color)).toBe('rgb(228, 230, 230)');
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(375);
+      await page.getByRole('link', { name: 'Console' }).click();
+      await page.waitForURL(`${sandbox.url}/`);
+      await page.goto(`${sandbox.url}/docs/errors/quota-exceeded`);
+      expect(await page.locator('p:empty').count()).toBe(0);
+      expect(await page.locator('pre[tabindex="0"]').count()).toBe(1);
+    });
+
     it('is walked through by keyboard in the order it is read', async () => {
       await sandbox.send(message);
       const page = await open('/');

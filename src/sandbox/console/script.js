@@ -1,6 +1,8 @@
 /** What makes the pages live. They work without it, and then show what was there when they were loaded. */
 
 document.documentElement.classList.add('scripted');
+// The reference, which is the gateway's own, leads back where there is a console.
+sessionStorage.console = 'yes';
 
 const live = document.querySelector('#live');
 

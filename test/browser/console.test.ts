@@ -771,6 +771,20 @@ describe.skipIf(!hasBrowser)('the console', { timeout: TIMEOUT_MS }, () => {
       expect(await page.locator('body').evaluate(ink)).toBe('rgb(20, 24, 29)');
     });
 
+    it('tells the time of its reader, with a date where it is not today', async () => {
+      await sandbox.send(message);
+      const page = await open('/', { timezoneId: 'Pacific/Kiritimati' });
+      const [sent] = sandbox.sandbox?.inbox.messages ?? [];
+      const local = (options: Intl.DateTimeFormatOptions) =>
+        sent?.receivedAt.toLocaleString('en-GB', { timeZone: 'Pacific/Kiritimati', ...options });
+      const clock = local({ timeStyle: 'medium' });
+      expect(await page.locator('.mails time').textContent()).toBe(clock);
+      await page.clock.setFixedTime(Date.now() + 2 * 86_400_000);
+      await page.reload();
+      const day = local({ day: 'numeric', month: 'short' });
+      expect(await page.locator('.mails time').textContent()).toBe(`${day}, ${clock}`);
+    });
+
     it('leads to the reference and back, which fits a phone', async () => {
       const page = await open('/', { viewport: { width: 375, height: 740 }, colorScheme: 'dark' });
       await page.goto(`${sandbox.url}/docs`);

@@ -35,6 +35,17 @@ function later(region) {
   region.timer = setTimeout(refresh, 300, region);
 }
 
+/** Times as the reader's clock has them, with the date where it is not today. */
+function localise(root) {
+  for (const element of root.querySelectorAll('time')) {
+    const date = new Date(element.dateTime);
+    const day = { day: 'numeric', month: 'short' };
+    const isToday = date.toDateString() === new Date().toDateString();
+    element.textContent = `${isToday ? '' : `${date.toLocaleDateString('en-GB', day)}, `}${date.toLocaleTimeString('en-GB')}`;
+  }
+}
+localise(document);
+
 const topOf = (element) => element.getBoundingClientRect().top;
 
 /** @returns brings the first row in sight back to where it stood, where its reader has scrolled past the beginning */
@@ -57,6 +68,7 @@ async function refresh(region) {
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const fresh = page.querySelector(`[data-live="${region.dataset.live}"]`);
+    if (fresh) localise(fresh);
     if (!fresh || fresh.innerHTML === region.innerHTML) return;
     if (isInHand(region)) return later(region);
     const focused = region.contains(document.activeElement) ? document.activeElement : null;

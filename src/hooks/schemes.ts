@@ -76,11 +76,12 @@ export const SCHEMES = {
   },
   // docs.github.com, "Validating webhook deliveries".
   github: { ...ofBody, header: 'x-hub-signature-256', prefix: 'sha256=', id: 'x-github-delivery' },
-  // docs.gitlab.com, "Webhooks": the token as it is.
+  // docs.gitlab.com, "Webhooks": the token as it is. X-Gitlab-Event-UUID is not one event's own: all that follow from
+  // one cause share it.
   gitlab: {
     kind: 'carried',
     secretOf: ({ header }) => header('x-gitlab-token'),
-    id: 'x-gitlab-event-uuid',
+    id: 'idempotency-key',
   },
   // docs.stripe.com, "Verify webhook signatures manually"; the event's id is in its body.
   stripe: {

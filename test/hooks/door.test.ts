@@ -47,7 +47,7 @@ const SIGNED: Record<
     },
   }),
   github: () => ({ headers: { 'X-Hub-Signature-256': `sha256=${hex(BODY)}`, 'X-GitHub-Delivery': 'd-1' } }),
-  gitlab: () => ({ headers: { 'X-Gitlab-Token': SECRET, 'X-Gitlab-Event-UUID': 'd-1' } }),
+  gitlab: () => ({ headers: { 'X-Gitlab-Token': SECRET, 'Idempotency-Key': 'd-1' } }),
   stripe: (time) => ({ headers: { 'Stripe-Signature': `t=${time},v1=${hex(`${time}.${BODY}`)},v0=ab` } }),
   slack: (time) => ({
     headers: {
@@ -149,6 +149,20 @@ describe('deliveries', () => {
     const changed = await send('{"id":"evt_17","attempt":2}', 'a');
     expect([changed.status, await changed.json()]).toEqual([202, { skipped: true }]);
     await send(BODY, 'b');
+    expect(await mails(postern, 2)).toHaveLength(2);
+  });
+
+  test('GitLab repeats one with its Idempotency-Key; two of the same cause are two mails', async () => {
+    const postern = await open({ ...HOOK, scheme: 'gitlab' });
+    const send = (body: string, key: string) =>
+      post(postern, 'h', body, {
+        'X-Gitlab-Token': SECRET,
+        'X-Gitlab-Event-UUID': 'one cause',
+        'Idempotency-Key': key,
+      });
+    const first = (await (await send('{"object_kind":"push"}', 'a')).json()) as { id: string };
+    expect(await (await send('{"object_kind":"push"}', 'a')).json()).toMatchObject({ id: first.id });
+    expect(await (await send('{"object_kind":"pipeline"}', 'b')).json()).toHaveProperty('id');
     expect(await mails(postern, 2)).toHaveLength(2);
   });
 

@@ -55,7 +55,10 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     // A page of an allowed origin may send the form by a script too (Fetch, "CORS-preflight fetch").
     if (request.method === 'OPTIONS') return { status: 204, headers: shared, body: null };
     const answer = await answerOf(hook, request, rest.length > 0 ? decoded(rest.join('/')) : null);
-    return isFailure(answer) ? answer : { ...answer, headers: { ...answer.headers, ...shared } };
+    if (isFailure(answer)) return answer;
+    // What posts to Slack takes nothing else for success: Alertmanager, Grafana.
+    const body = hook.preset === 'slack' ? Object.assign({ ok: true }, answer.body) : answer.body;
+    return { ...answer, body, headers: { ...answer.headers, ...shared } };
   }
 
   async function answerOf(

@@ -174,6 +174,24 @@ describe('deliveries', () => {
     expect(postern.upstream.logins.at(-1)).toMatchObject({ user: 'ifaxin#7' });
   });
 
+  test('what posts to Slack finds "ok" in each answer', async () => {
+    const slack = { ...HOOK, preset: 'slack', scheme: 'bearer' };
+    const postern = await open(
+      { ...slack, skip: '{{ payload.quiet }}' },
+      { ...slack, name: 'now', mode: 'now' },
+    );
+    const answers = [
+      await post(postern, 'h', '{"text":"a"}', BEARER),
+      await post(postern, 'h', '{"quiet":true}', BEARER),
+      await post(postern, 'now', '{"text":"b"}', BEARER),
+    ];
+    expect(await Promise.all(answers.map((answer) => answer.json()))).toEqual([
+      { ok: true, id: expect.any(String), state: 'queued' },
+      { ok: true, skipped: true },
+      expect.objectContaining({ ok: true, accepted: ['ops@ifaxin.com'] }),
+    ]);
+  });
+
   test('whatever JSON, or none, is a mail', async () => {
     const postern = await open({ ...HOOK, scheme: 'bearer' });
     for (const body of [BODY, '[]', 'null', '3', 'no JSON', '{"a":{"b":[1,{"c":"x"}]}}', '']) {

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { type Account, policyFailure } from '../account.ts';
 import { parseMessage } from '../message/parse.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
+import { oneLine } from './one-line.ts';
 import { PRESETS, type PresetName } from './presets.ts';
 import { SCHEMES, type Scheme } from './schemes.ts';
 import { compile, type Template } from './template.ts';
@@ -236,20 +237,23 @@ function combinationProblems(settings: Settings, account: Account | undefined): 
 
 const isTemplate = (value: string): boolean => /\{[{%]/.test(value);
 
+/** Each line is a recipient: what the payload has of line breaks must make no more of them. */
+const asLine = (value: unknown): string => oneLine(String(value ?? ''), MOST_TEMPLATE);
+
 async function hookOf(
   settings: Settings,
   apiUser: string,
   problem: (field: string, problem: string) => void,
 ): Promise<Hook> {
-  const compiled = async (field: string, source: string | undefined, html: boolean) => {
+  const compiled = async (field: string, source?: string, outputEscape?: Parameters<typeof compile>[1]) => {
     if (source === undefined) return null;
-    const result = await compile(source, { html });
+    const result = await compile(source, outputEscape);
     if (typeof result !== 'string') return result;
     problem(field, result);
     return null;
   };
   const all = async (field: string, sources: readonly string[]) => {
-    const results = await Promise.all(sources.map((source) => compiled(field, source, false)));
+    const results = await Promise.all(sources.map((source) => compiled(field, source, asLine)));
     return results.filter((result) => result !== null);
   };
   const { name, preset, from, replyTo, mode, template: own, honeypot, redirect, perMinute } = settings;
@@ -264,11 +268,11 @@ async function hookOf(
     replyTo,
     label: settings.label ?? null,
     mode,
-    subject: await compiled('template.subject', own.subject, false),
-    text: await compiled('template.text', own.text, false),
-    html: await compiled('template.html', own.html, true),
-    skip: await compiled('skip', settings.skip, false),
-    key: await compiled('key', settings.key, false),
+    subject: await compiled('template.subject', own.subject),
+    text: await compiled('template.text', own.text),
+    html: await compiled('template.html', own.html, 'escape'),
+    skip: await compiled('skip', settings.skip),
+    key: await compiled('key', settings.key),
     form: {
       origins: settings.origins ?? null,
       honeypot: honeypot ?? null,

@@ -15,14 +15,17 @@ const isPlain = (source: string): boolean => !/\{[{%]/.test(source);
 /**
  * Compiles a template; a text without Liquid is itself, so that hooks without templates load no engine.
  *
- * @param html - what is put out is escaped for HTML, unless a filter says `raw`
+ * @param outputEscape - of what is put out, unless a filter says `raw`: liquidjs' own for HTML, or another
  * @returns what is wrong with it, in one line
  */
-export async function compile(source: string, { html }: { html: boolean }): Promise<Template | string> {
+export async function compile(
+  source: string,
+  outputEscape?: 'escape' | ((value: unknown) => string),
+): Promise<Template | string> {
   if (isPlain(source)) return async () => ({ text: source });
   const { Liquid } = await import('liquidjs');
   const engine = new Liquid({
-    ...(html && { outputEscape: 'escape' }),
+    ...(outputEscape && { outputEscape }),
     // A file system that holds nothing.
     templates: {},
     ownPropertyOnly: true,

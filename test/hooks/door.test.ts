@@ -239,6 +239,30 @@ describe('templates', () => {
     expect(postern.upstream.taken).toHaveLength(1);
   });
 
+  test('each line of a template is a recipient, a line break of the payload makes none', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      to: ['{% for one in payload.to %}{{ one }}\n{% endfor %}', 'ops@ifaxin.com'],
+      cc: '{{ payload.cc }}',
+    });
+    const send = (event: object) => post(postern, 'h', JSON.stringify(event), BEARER);
+    await send({ to: ['ann@ifaxin.com', 'bob@ifaxin.com'] });
+    await mails(postern, 1);
+    for (const end of ['\n', '\r\n', '\r', ', ', ',']) {
+      await send({
+        to: [`ann@ifaxin.com${end}evil@example.com`],
+        cc: `ann@ifaxin.com${end}evil@example.com`,
+      });
+    }
+    await send({ to: [['ann@ifaxin.com', 'evil@example.com']] });
+    await mails(postern, 7);
+    expect(postern.upstream.taken.map(({ recipients }) => recipients)).toEqual([
+      ['ann@ifaxin.com', 'bob@ifaxin.com', 'ops@ifaxin.com'],
+      ...Array(6).fill(['ops@ifaxin.com']),
+    ]);
+  });
+
   test.each(['any', 'slack'])(
     'encoded-words from outside are read as they stand, with the preset %s',
     async (preset) => {

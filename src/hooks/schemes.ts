@@ -61,7 +61,7 @@ const ofBody = {
 } as const;
 
 export const SCHEMES = {
-  // standardwebhooks.com, "Signature scheme"; Svix sends the same.
+  // standardwebhooks.com, "Signature scheme"; Svix sends the same, its headers by default as svix-id and so on.
   'standard-webhooks': {
     ...ofBody,
     header: 'webhook-signature',
@@ -145,7 +145,8 @@ export async function verify(
   secrets: readonly string[],
   request: HookRequest,
 ): Promise<{ readonly id: string | null } | string> {
-  const id = (scheme.id && request.header(scheme.id)) || null;
+  const header = (name: string) => request.header(name) ?? request.header(name.replace(/^webhook-/, 'svix-'));
+  const id = (scheme.id && header(scheme.id)) || null;
   if (scheme.kind === 'carried') {
     const carried = scheme.secretOf(request);
     if (carried === null) return 'The secret is missing.';
@@ -156,12 +157,12 @@ export async function verify(
     return matches.includes(true) ? { id } : 'The secret is wrong.';
   }
 
-  const text = request.header(scheme.header);
+  const text = header(scheme.header);
   if (!text) return `The ${scheme.header} header is missing.`;
   const parts = (scheme.separator === null ? [text] : text.split(scheme.separator, MOST_PARTS)).map((part) =>
     part.trim(),
   );
-  const timestamp = timestampOf(scheme, parts, request);
+  const timestamp = timestampOf(scheme, parts, header);
   if (timestamp === null && scheme.timestamp !== null && !scheme.timestampOptional) {
     return 'The time of the signature is missing.';
   }
@@ -191,9 +192,13 @@ export async function verify(
 /** Of signatures in one header: a service sends two while its secret is rotated. */
 const MOST_PARTS = 20;
 
-function timestampOf({ timestamp }: Signed, parts: readonly string[], request: HookRequest): string | null {
+function timestampOf(
+  { timestamp }: Signed,
+  parts: readonly string[],
+  header: HookRequest['header'],
+): string | null {
   if (timestamp === null) return null;
-  if ('header' in timestamp) return request.header(timestamp.header);
+  if ('header' in timestamp) return header(timestamp.header);
   const part = parts.find((one) => one.startsWith(timestamp.prefix));
   return part === undefined ? null : part.slice(timestamp.prefix.length);
 }

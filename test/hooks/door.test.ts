@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Running, startPostern } from '../support/postern.ts';
 
 const SECRET = 'the-secret-of-this-hook';
+const WHSEC = `whsec_${Buffer.from(SECRET).toString('base64')}`;
 const BODY = '{"id":"evt_17","text":"Disk <full> on db1"}';
 const HOOK = { name: 'h', from: 'alerts@ifaxin.com', to: 'ops@ifaxin.com', secret: SECRET };
 
@@ -39,7 +40,7 @@ const SIGNED: Record<
   (time: string) => { headers: Record<string, string>; path?: string; hook?: object }
 > = {
   'standard-webhooks': (time) => ({
-    hook: { secret: `whsec_${Buffer.from(SECRET).toString('base64')}` },
+    hook: { secret: WHSEC },
     headers: {
       'webhook-id': 'msg_1',
       'webhook-timestamp': time,
@@ -115,6 +116,20 @@ describe('signatures', () => {
     expect((await post(postern, `h?secret=${SECRET}`)).status).toBe(202);
     expect((await post(postern, `h?secret=${SECRET}x`)).status).toBe(401);
     expect(postern.logLines.join()).not.toContain(SECRET);
+  });
+
+  test('Svix by its own names of the headers', async () => {
+    const postern = await open({ ...HOOK, scheme: 'standard-webhooks', secret: WHSEC });
+    const time = now();
+    const headers = (id: string) => ({
+      'svix-id': id,
+      'svix-timestamp': time,
+      'svix-signature': `v1,${base64(`msg_1.${time}.${BODY}`)}`,
+    });
+    expect((await post(postern, 'h', BODY, headers('msg_1'))).status).toBe(202);
+    expect((await post(postern, 'h', BODY, headers('msg_2'))).status).toBe(401);
+    const mixed = { ...headers('msg_1'), 'webhook-signature': 'v1,AAAA' };
+    expect((await post(postern, 'h', BODY, mixed)).status).toBe(401);
   });
 
   test('two secrets at a time', async () => {

@@ -94,9 +94,10 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     );
     if (isFailure(result)) {
       // A service tells the same event again with another time or count in it: it was sent once.
-      return result.code === 'idempotency-key-reused' ? SKIPPED : result;
+      if (result.code === 'idempotency-key-reused') return SKIPPED;
+      return hook.preset === 'form' ? untold(result) : result;
     }
-    return thanks(hook, request) ?? sent(result);
+    return thanks(hook, request) ?? sent(hook, result);
   }
 
   /** Whether the request is the service's own; the delivery's id where its scheme has one. */
@@ -196,14 +197,18 @@ const corsOf = (origin: string) => ({
   Vary: 'Origin',
 });
 
-const sent = (result: Receipt | OutboxRecord): AdapterResponse =>
+/** Who sent a form is not shown its recipients, nor what upstream said of them. */
+const untold = ({ code, retryAfterMs }: Failure): Failure =>
+  failure(code, "The gateway's log tells why.", retryAfterMs === undefined ? {} : { retryAfterMs });
+
+const sent = (hook: Hook, result: Receipt | OutboxRecord): AdapterResponse =>
   'state' in result
     ? {
         status: 202,
         headers: { Location: `/v1/messages/${result.id}` },
         body: { id: result.id, state: result.state },
       }
-    : { status: 200, body: result };
+    : { status: 200, body: hook.preset === 'form' ? { id: result.id, state: 'accepted' } : result };
 
 /** What a person sees who sent a form: the page that is configured, or a plain one. JSON where a script asks for it. */
 function thanks(hook: Hook, request: AdapterRequest): AdapterResponse | null {

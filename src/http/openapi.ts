@@ -404,7 +404,7 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
           },
           responses: {
             200: {
-              description: 'Sent, by a hook in the mode `now`.',
+              description: 'Sent, by a hook in the mode `now`. A form gets `id` and `state` alone.',
               content: json(ref('schemas', 'Receipt'), RECEIPT_EXAMPLE),
             },
             202: {

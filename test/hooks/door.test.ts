@@ -3,6 +3,7 @@
 import { createHmac } from 'node:crypto';
 import PostalMime from 'postal-mime';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { says } from '../support/faults.ts';
 import { type Running, startPostern } from '../support/postern.ts';
 
 const SECRET = 'the-secret-of-this-hook';
@@ -399,6 +400,20 @@ describe('forms', () => {
     expect(page.status).toBe(200);
     expect(page.headers.get('Content-Type')).toContain('text/html');
     expect(await page.text()).toContain('Thank you');
+  });
+
+  test('no answer shows a stranger the recipients', async () => {
+    const hooks = JSON.stringify([{ ...FORM, mode: 'now' }]);
+    const postern = await open({ ...FORM, mode: 'now' });
+    const json = await post(postern, 'contact', filled(), {});
+    expect([json.status, await json.json()]).toEqual([200, { id: expect.any(String), state: 'accepted' }]);
+    const upstream = says('rcpt', '550 5.1.1 <sales@ifaxin.com> is unknown');
+    await using refusing = await startPostern({ HOOKS: hooks }, upstream);
+    const refused = await post(refusing, 'contact', filled(), {});
+    const problem = await refused.text();
+    expect(refused.status).toBe(422);
+    expect(JSON.parse(problem)).toMatchObject({ code: 'recipients-refused', delivery: 'not-sent' });
+    expect(problem).not.toContain('sales');
   });
 
   test('files are attachments; an empty file field is none', async () => {

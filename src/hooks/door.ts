@@ -25,6 +25,8 @@ export interface HooksOptions {
   readonly accounts: () => readonly Account[];
   readonly authenticator: Pick<Authenticator, 'wrongSecret'>;
   readonly quota: Quota;
+  /** Null where there is none: what is to be queued is sent at once. */
+  readonly outbox: object | null;
   readonly send: Send;
   readonly log: Log;
 }
@@ -75,8 +77,8 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     if (isFailure(proof)) return proof;
     const prepared =
       hook.preset === 'form' ? await ofForm(hook, request, proof.id) : await ofEvent(hook, request, proof.id);
-    if (prepared === null) return thanks(hook, request) ?? SKIPPED;
     if (isFailure(prepared)) return prepared;
+    if ('status' in prepared) return thanks(hook, request) ?? prepared;
 
     const account = options
       .accounts()
@@ -118,7 +120,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     hook: Hook,
     request: AdapterRequest,
     id: string | null,
-  ): Promise<Prepared | Failure | null> {
+  ): Promise<Prepared | Failure | AdapterResponse> {
     const { origins, honeypot, perMinute } = hook.form;
     const origin = request.header('origin');
     if (origins && (origin === null || !origins.includes(origin))) {
@@ -128,21 +130,22 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     if (!FORM_TYPE.test(type)) return failure('unsupported-media-type', 'This hook takes a form of HTML.');
     const form = readForm(request.body, type);
     if (typeof form === 'string') return failure('invalid-request', form);
-    if (honeypot !== null && (form.fields.get(honeypot) ?? []).some((value) => value !== '')) {
-      // Whatever filled it in must not learn that it was noticed.
-      log.info('hook skipped', { requestId: request.origin.requestId, hook: hook.name, detail: 'honeypot' });
-      return null;
-    }
     const window = `form:${hook.name}:${peerOf(request.origin.clientAddress)}`;
     const drawn = await quota.draw(window, perMinute);
     if (!drawn.granted) {
       const detail = `At most ${perMinute} forms a minute are taken from one address.`;
       return failure('quota-exceeded', detail, { retryAfterMs: drawn.retryAfterMs });
     }
+    if (honeypot !== null && (form.fields.get(honeypot) ?? []).some((value) => value !== '')) {
+      // Whatever filled it in must not learn that it was noticed.
+      log.info('hook skipped', { requestId: request.origin.requestId, hook: hook.name, detail: 'honeypot' });
+      const id = crypto.randomUUID();
+      return sent(hook, hook.mode === 'queued' && options.outbox ? { id, state: 'queued' } : { id });
+    }
     const mail = formMail(form, hook.name, honeypot);
     const payload = Object.fromEntries([...form.fields].map(([field, values]) => [field, values.join(', ')]));
     const rendered = await render(hook, { payload, headers: {}, query: {} }, mail.notice);
-    if (rendered === null) return null;
+    if (rendered === null) return SKIPPED;
     const { attachments, replyTo } = mail;
     const message = {
       ...rendered.message,
@@ -152,14 +155,18 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     return { message, key: rendered.key, id: id ?? rendered.key };
   }
 
-  async function ofEvent(hook: Hook, request: AdapterRequest, id: string | null): Promise<Prepared | null> {
+  async function ofEvent(
+    hook: Hook,
+    request: AdapterRequest,
+    id: string | null,
+  ): Promise<Prepared | AdapterResponse> {
     const query = Object.fromEntries(request.query);
     const rendered = await renderEvent(hook, {
       payload: payloadOf(request),
       headers: headersOf(request),
       query,
     });
-    return rendered === null ? null : { ...rendered, id: hook.key ? rendered.key : (id ?? rendered.key) };
+    return rendered === null ? SKIPPED : { ...rendered, id: hook.key ? rendered.key : (id ?? rendered.key) };
   }
 }
 
@@ -201,7 +208,10 @@ const corsOf = (origin: string) => ({
 const untold = ({ code, retryAfterMs }: Failure): Failure =>
   failure(code, "The gateway's log tells why.", retryAfterMs === undefined ? {} : { retryAfterMs });
 
-const sent = (hook: Hook, result: Receipt | OutboxRecord): AdapterResponse =>
+const sent = (
+  hook: Hook,
+  result: Pick<OutboxRecord, 'id' | 'state'> | Pick<Receipt, 'id'>,
+): AdapterResponse =>
   'state' in result
     ? {
         status: 202,

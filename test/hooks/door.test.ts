@@ -465,14 +465,40 @@ describe('forms', () => {
     expect(other.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
-  test('the honeypot, the allowed origins and the limit per address', async () => {
+  test.each([
+    ['queued', 'on', 202],
+    ['queued', 'off', 200],
+    ['now', 'on', 200],
+  ])(
+    'the honeypot: the answer tells nothing, in the mode %s with the outbox %s',
+    async (mode, box, status) => {
+      const hooks = JSON.stringify([{ ...FORM, mode, perMinute: 3 }]);
+      const outbox: Record<string, string> = box === 'off' ? { OUTBOX: 'off' } : {};
+      await using postern = await startPostern({ HOOKS: hooks, ...outbox });
+      const trapped = filled({ website: 'spam' });
+      const shapes = await Promise.all(
+        [filled(), trapped].map(async (form) => {
+          const answer = await post(postern, 'contact', form, {});
+          const { id, ...rest } = (await answer.json()) as { id: string };
+          const location = answer.headers.get('Location')?.replace(id, '…');
+          return { status: answer.status, id: id.replace(/[^-]/g, 'x'), rest, location };
+        }),
+      );
+      expect(shapes[1]).toEqual(shapes[0]);
+      expect(shapes[1]?.status).toBe(status);
+      // It counts as any other.
+      expect((await post(postern, 'contact', trapped, HTML)).status).toBe(200);
+      expect((await post(postern, 'contact', trapped, HTML)).status).toBe(429);
+      expect(await mails(postern, 1)).toHaveLength(1);
+    },
+  );
+
+  test('the allowed origins and the limit per address', async () => {
     const postern = await open({ ...FORM, origins: ['https://shop.example'], perMinute: 2 });
     const from = (origin: string, form = filled()) =>
       post(postern, 'contact', form, { ...HTML, Origin: origin });
     expect((await from('https://evil.example')).status).toBe(403);
     expect((await post(postern, 'contact', filled(), HTML)).status).toBe(403);
-    const trapped = await from('https://shop.example', filled({ website: 'spam' }));
-    expect(trapped.status).toBe(200);
     const allowed = await from('https://shop.example');
     expect(allowed.status).toBe(200);
     expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe('https://shop.example');

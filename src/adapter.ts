@@ -28,6 +28,8 @@ interface AnyAdapter {
   readonly prefix: string;
   /** A failure in the adapter's own shape, those before it is asked included; null: a problem document, as ours. */
   readonly refuse: ((failed: Failure, request: Pick<AdapterRequest, 'header'>) => AdapterResponse) | null;
+  /** Of every answer, failures before it is asked included. */
+  readonly headers?: (request: Pick<AdapterRequest, 'path' | 'header'>) => Readonly<Record<string, string>>;
 }
 
 /** The Authorization header is checked before the body is read. */

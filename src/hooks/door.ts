@@ -45,22 +45,31 @@ const SKIPPED: AdapterResponse = { status: 202, body: { skipped: true } };
 
 export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
   const { authenticator, log, quota, send } = options;
-  return { prefix: '/v1/hooks', credentials: 'own', handle, refuse: null };
+  return { prefix: '/v1/hooks', credentials: 'own', handle, refuse: null, headers };
 
   async function handle(request: AdapterRequest): Promise<AdapterResponse | Failure> {
     const [, name = '', ...rest] = request.path.split('/');
     const hook = options.hooks.get(name);
     if (!hook) return failure('unknown-hook', 'No hook has this name.');
-    const { origins } = hook.form;
-    const origin = request.header('origin');
-    const shared = origins && origin && origins.includes(origin) ? corsOf(origin) : {};
-    // A page of an allowed origin may send the form by a script too (Fetch, "CORS-preflight fetch").
-    if (request.method === 'OPTIONS') return { status: 204, headers: shared, body: null };
+    // A page may send its form by a script too (Fetch, "CORS-preflight fetch").
+    if (request.method === 'OPTIONS') return { status: 204, body: null };
     const answer = await answerOf(hook, request, rest.length > 0 ? decoded(rest.join('/')) : null);
-    if (isFailure(answer)) return answer;
+    if (hook.preset !== 'slack' || isFailure(answer)) return answer;
     // What posts to Slack takes nothing else for success: Alertmanager, Grafana.
-    const body = hook.preset === 'slack' ? Object.assign({ ok: true }, answer.body) : answer.body;
-    return { ...answer, body, headers: { ...answer.headers, ...shared } };
+    return { ...answer, body: Object.assign({ ok: true }, answer.body) };
+  }
+
+  /** The pages that may post a form may read what it is answered. */
+  function headers({
+    path,
+    header,
+  }: Pick<AdapterRequest, 'path' | 'header'>): Readonly<Record<string, string>> {
+    const hook = options.hooks.get(path.split('/')[1] ?? '');
+    if (hook?.preset !== 'form') return {};
+    const { origins } = hook.form;
+    const origin = origins ? header('origin') : '*';
+    const allowed = origin !== null && (!origins || origins.includes(origin));
+    return { Vary: 'Origin', ...(allowed && { ...CORS, 'Access-Control-Allow-Origin': origin }) };
   }
 
   async function answerOf(
@@ -197,12 +206,10 @@ function decoded(path: string): string {
   }
 }
 
-const corsOf = (origin: string) => ({
-  'Access-Control-Allow-Origin': origin,
+const CORS = {
   'Access-Control-Allow-Headers': 'Content-Type, Accept',
   'Access-Control-Allow-Methods': 'POST',
-  Vary: 'Origin',
-});
+};
 
 /** Who sent a form is not shown its recipients, nor what upstream said of them. */
 const untold = ({ code, retryAfterMs }: Failure): Failure =>

@@ -16,22 +16,24 @@ type AdapterOptions = Parameters<typeof authenticate>[0] &
 
 export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Routes {
   const routes = createRoutes();
-  const { refuse } = adapter;
-  if (refuse) {
-    routes.use(async function shapeFailures(c, next) {
-      const header = (name: string) => c.req.header(name) ?? null;
-      c.set('refuse', (failed) => respond(c, refuse(failed, { header })));
-      await next();
-    });
-  }
+  const { refuse, headers } = adapter;
+  const headOf = (c: Context) => ({
+    path: c.req.path.slice(c.req.path.indexOf(adapter.prefix) + adapter.prefix.length),
+    header: (name: string) => c.req.header(name) ?? null,
+  });
+  routes.use(async function shapeAnswers(c, next) {
+    const head = headOf(c);
+    if (refuse) c.set('refuse', (failed) => respond(c, refuse(failed, head)));
+    for (const [name, value] of Object.entries(headers?.(head) ?? {})) c.header(name, value);
+    await next();
+  });
 
   const requestOf = (c: Context, signal: AbortSignal): AdapterRequest => {
     const url = new URL(c.req.url);
     return {
+      ...headOf(c),
       method: c.req.method,
-      path: c.req.path.slice(c.req.path.indexOf(adapter.prefix) + adapter.prefix.length),
       query: url.searchParams,
-      header: (name) => c.req.header(name) ?? null,
       body: c.get('body') ?? new Uint8Array(0),
       origin: originOf(c, options),
       signal,

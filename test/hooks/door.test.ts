@@ -465,6 +465,38 @@ describe('forms', () => {
     expect(other.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  test('the pages that may send it read every answer, whatever CORS_ORIGINS says', async () => {
+    const origin = 'https://shop.example';
+    const hooks = [
+      { ...FORM, origins: [origin], perMinute: 1 },
+      { ...FORM, name: 'open' },
+    ];
+    const CORS_ORIGINS = `${origin},https://app.example`;
+    await using postern = await startPostern({ HOOKS: JSON.stringify(hooks), CORS_ORIGINS });
+    const seen = async (name: string, from: string, options: RequestInit = {}) => {
+      const asked = { method: 'POST', ...options, headers: { ...options.headers, Origin: from } };
+      const { status, headers } = await fetch(`${postern.url}/v1/hooks/${name}`, asked);
+      return [status, headers.get('Access-Control-Allow-Origin'), headers.get('Vary')];
+    };
+    const unread = { 'Content-Encoding': 'br' };
+    for (const name of ['contact', 'open']) {
+      const allowed = name === 'open' ? '*' : origin;
+      const preflight = { method: 'OPTIONS', headers: { 'Access-Control-Request-Method': 'POST' } };
+      expect(await seen(name, origin, preflight)).toEqual([204, allowed, 'Origin']);
+      expect(await seen(name, origin, { headers: unread })).toEqual([415, allowed, 'Origin']);
+      expect(await seen(name, origin, { body: '{}' })).toEqual([415, allowed, 'Origin']);
+      expect(await seen(name, origin, { body: filled() })).toEqual([202, allowed, 'Origin']);
+    }
+    expect(await seen('contact', origin, { body: filled() })).toEqual([429, origin, 'Origin']);
+    for (const method of ['OPTIONS', 'POST']) {
+      expect(await seen('contact', 'https://app.example', { method })).toEqual([
+        method === 'POST' ? 403 : 204,
+        null,
+        'Origin',
+      ]);
+    }
+  });
+
   test.each([
     ['queued', 'on', 202],
     ['queued', 'off', 200],

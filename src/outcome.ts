@@ -190,6 +190,13 @@ export const FAILURES = {
     delivery: 'not-sent',
     retryable: true,
   },
+  'too-many-forms': {
+    status: 429,
+    smtp: null,
+    title: 'Too many forms from this address',
+    delivery: 'not-sent',
+    retryable: true,
+  },
   'too-many-failed-logins': {
     status: 429,
     smtp: { code: 421, text: '4.7.0 Too many failed logins, try again later' },

@@ -348,6 +348,7 @@ const ERRORS: Record<FailureCode, readonly [name: string, status?: number]> = {
   'message-refused': ['validation_error'],
   'recipients-refused': ['validation_error'],
   'quota-exceeded': ['rate_limit_exceeded'],
+  'too-many-forms': ['rate_limit_exceeded'],
   'too-many-failed-logins': ['rate_limit_exceeded'],
   misconfigured: ['application_error'],
   internal: ['internal_server_error'],

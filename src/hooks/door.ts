@@ -143,7 +143,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     const drawn = await quota.draw(window, perMinute);
     if (!drawn.granted) {
       const detail = `At most ${perMinute} forms a minute are taken from one address.`;
-      return failure('quota-exceeded', detail, { retryAfterMs: drawn.retryAfterMs });
+      return failure('too-many-forms', detail, { retryAfterMs: drawn.retryAfterMs });
     }
     if (honeypot !== null && (form.fields.get(honeypot) ?? []).some((value) => value !== '')) {
       // Whatever filled it in must not learn that it was noticed.

@@ -49,6 +49,7 @@ export const FAILURE_TEXTS: Readonly<Record<FailureCode, FailureText>> = {
   'quota-exceeded': {
     todo: 'Repeat it after Retry-After, or ask for "Prefer: respond-async", and the message waits in the outbox.',
   },
+  'too-many-forms': { todo: "Repeat it after Retry-After, or raise the hook's perMinute." },
   'too-many-failed-logins': {
     todo: 'Correct the credentials and wait for Retry-After. Behind a proxy, set TRUSTED_PROXIES.',
   },

@@ -72,6 +72,7 @@ const HOOKS: FailureCode[] = [
   ...SENDING.filter((code) => code !== 'unauthorized'),
   'bad-signature',
   'forbidden-origin',
+  'too-many-forms',
   'unknown-hook',
 ];
 const PUBLIC: FailureCode[] = ['method-not-allowed', 'internal', 'misconfigured'];

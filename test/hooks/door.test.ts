@@ -537,6 +537,7 @@ describe('forms', () => {
     expect((await from('https://shop.example')).status).toBe(200);
     const limited = await from('https://shop.example');
     expect(limited.status).toBe(429);
+    expect(await limited.text()).toContain('Too many forms from this address');
     expect(limited.headers.get('Retry-After')).not.toBeNull();
     expect(await mails(postern, 2)).toHaveLength(2);
   });

@@ -436,6 +436,24 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
         return await postern.send();
       },
     ],
+    'too-many-forms': [
+      429,
+      'not-sent',
+      true,
+      async () => {
+        const hook = {
+          name: 'contact',
+          preset: 'form',
+          scheme: 'none',
+          from: 'a@ifaxin.com',
+          to: 'b@ifaxin.com',
+        };
+        await using postern = await startPostern({ HOOKS: JSON.stringify([{ ...hook, perMinute: 1 }]) });
+        const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+        await postern.request('/v1/hooks/contact', { body: 'message=a', headers });
+        return await postern.request('/v1/hooks/contact', { body: 'message=b', headers });
+      },
+    ],
     'too-many-failed-logins': [
       429,
       'not-sent',

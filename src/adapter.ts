@@ -23,13 +23,16 @@ export interface AdapterResponse {
   readonly body: object | string | null;
 }
 
+/** What is known before the body is read. */
+export type RequestHead = Pick<AdapterRequest, 'path' | 'header'>;
+
 interface AnyAdapter {
   /** `/resend`; it is asked whatever is below. */
   readonly prefix: string;
   /** A failure in the adapter's own shape, those before it is asked included; null: a problem document, as ours. */
-  readonly refuse: ((failed: Failure, request: Pick<AdapterRequest, 'header'>) => AdapterResponse) | null;
+  readonly refuse: ((failed: Failure, request: RequestHead) => AdapterResponse | null) | null;
   /** Of every answer, failures before it is asked included. */
-  readonly headers?: (request: Pick<AdapterRequest, 'path' | 'header'>) => Readonly<Record<string, string>>;
+  readonly headers?: (request: RequestHead) => Readonly<Record<string, string>>;
 }
 
 /** The Authorization header is checked before the body is read. */

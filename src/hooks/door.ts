@@ -1,7 +1,7 @@
 /** `POST /v1/hooks/{name}`: a webhook or a form in, a mail out, by that hook's rules. */
 
 import type { Account } from '../account.ts';
-import type { AdapterRequest, AdapterResponse, SelfAuthenticatingAdapter } from '../adapter.ts';
+import type { AdapterRequest, AdapterResponse, RequestHead, SelfAuthenticatingAdapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
 import { sha256 } from '../digest.ts';
 import { peerOf } from '../failed-logins.ts';
@@ -9,7 +9,7 @@ import { readForm } from '../form.ts';
 import { hasAtMost } from '../json.ts';
 import type { Log } from '../log.ts';
 import type { OutboxRecord } from '../outbox.ts';
-import { type Failure, failure, isFailure } from '../outcome.ts';
+import { type Failure, failure, isFailure, kindOf } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import type { Receipt, Send } from '../send.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
@@ -45,11 +45,11 @@ const SKIPPED: AdapterResponse = { status: 202, body: { skipped: true } };
 
 export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
   const { authenticator, log, quota, send } = options;
-  return { prefix: '/v1/hooks', credentials: 'own', handle, refuse: null, headers };
+  return { prefix: '/v1/hooks', credentials: 'own', handle, refuse, headers };
 
   async function handle(request: AdapterRequest): Promise<AdapterResponse | Failure> {
-    const [, name = '', ...rest] = request.path.split('/');
-    const hook = options.hooks.get(name);
+    const rest = request.path.split('/').slice(2);
+    const hook = hookAt(request.path);
     if (!hook) return failure('unknown-hook', 'No hook has this name.');
     // A page may send its form by a script too (Fetch, "CORS-preflight fetch").
     if (request.method === 'OPTIONS') return { status: 204, body: null };
@@ -59,12 +59,19 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     return { ...answer, body: Object.assign({ ok: true }, answer.body) };
   }
 
+  function hookAt(path: string): Hook | undefined {
+    return options.hooks.get(path.split('/')[1] ?? '');
+  }
+
+  /** Null: a problem document. */
+  function refuse({ code, detail }: Failure, head: RequestHead): AdapterResponse | null {
+    const { status, title } = kindOf(code);
+    return wantsPage(hookAt(head.path), head) ? page(status, title, detail) : null;
+  }
+
   /** The pages that may post a form may read what it is answered. */
-  function headers({
-    path,
-    header,
-  }: Pick<AdapterRequest, 'path' | 'header'>): Readonly<Record<string, string>> {
-    const hook = options.hooks.get(path.split('/')[1] ?? '');
+  function headers({ path, header }: RequestHead): Readonly<Record<string, string>> {
+    const hook = hookAt(path);
     if (hook?.preset !== 'form') return {};
     const { origins } = hook.form;
     const origin = origins ? header('origin') : '*';
@@ -227,18 +234,25 @@ const sent = (
       }
     : { status: 200, body: hook.preset === 'form' ? { id: result.id, state: 'accepted' } : result };
 
-/** What a person sees who sent a form: the page that is configured, or a plain one. JSON where a script asks for it. */
+/** A browser that sends a form gets pages, a script JSON. */
+const wantsPage = (hook: Hook | undefined, { header }: Pick<RequestHead, 'header'>): boolean =>
+  hook?.preset === 'form' && (header('accept') ?? '').includes('text/html');
+
+/** What a person sees who sent a form: the page that is configured, or a plain one. */
 function thanks(hook: Hook, request: AdapterRequest): AdapterResponse | null {
-  if (hook.preset !== 'form' || !(request.header('accept') ?? '').includes('text/html')) return null;
-  if (hook.form.redirect !== null) {
-    return { status: 303, headers: { Location: hook.form.redirect }, body: null };
-  }
-  return { status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: THANKS };
+  if (!wantsPage(hook, request)) return null;
+  return hook.form.redirect === null
+    ? page(200, 'Thank you', 'Your message is on its way.')
+    : { status: 303, headers: { Location: hook.form.redirect }, body: null };
 }
 
-const THANKS = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark"><title>Thank you</title>
-<body style="font:1.1rem/1.5 system-ui;max-width:30rem;margin:15vh auto;padding:0 1rem"><h1>Thank you</h1><p>Your message is on its way.</p></body></html>`;
+const page = (status: number, title: string, text: string): AdapterResponse => ({
+  status,
+  headers: { 'Content-Type': 'text/html; charset=utf-8' },
+  body: `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>${title}</title>
+<body style="font:1.1rem/1.5 system-ui;max-width:30rem;margin:15vh auto;padding:0 1rem"><h1>${title}</h1><p>${text.replaceAll('<', '&lt;')}</p></body></html>`,
+});
 
 /** JSON; a form, as GitHub and Slack can send one, with the JSON in `payload`; else the text itself. */
 function payloadOf(request: AdapterRequest): unknown {

@@ -23,7 +23,10 @@ export function adapterRoutes(adapter: Adapter, options: AdapterOptions): Routes
   });
   routes.use(async function shapeAnswers(c, next) {
     const head = headOf(c);
-    if (refuse) c.set('refuse', (failed) => respond(c, refuse(failed, head)));
+    c.set('refuse', (failed) => {
+      const answer = refuse?.(failed, head);
+      return answer && respond(c, answer);
+    });
     for (const [name, value] of Object.entries(headers?.(head) ?? {})) c.header(name, value);
     await next();
   });

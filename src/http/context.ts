@@ -20,8 +20,8 @@ export interface Env {
     quotaState: QuotaState | null;
     /** What a message's steps took, for `Server-Timing`; unset where none was sent. */
     timing: Sent['timing'] | undefined;
-    /** Answers a failure in another shape than a problem document. */
-    refuse: ((failed: Failure) => Response) | undefined;
+    /** Answers a failure in another shape than a problem document, if it has one for it. */
+    refuse: ((failed: Failure) => Response | null | undefined) | undefined;
     /** A message event tells what became of the request. */
     reported: boolean;
     /** What was answered, for the request's log line. */

@@ -51,8 +51,8 @@ export function respondProblem(c: Context, failed: Failure): Response {
   }
   if (failed.code === 'unauthorized') c.header('WWW-Authenticate', CHALLENGE);
   if (failed.code === 'bad-signature') c.header('WWW-Authenticate', 'Signature realm="postern"');
-  const refuse = c.get('refuse');
-  if (refuse) return refuse(failed);
+  const refused = c.get('refuse')?.(failed);
+  if (refused) return refused;
   const problem = problemOf(failed, occurrenceIn(c));
   return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
 }

@@ -465,6 +465,25 @@ describe('forms', () => {
     expect(other.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  test('a browser is shown a page where its form fails, a script the problem', async () => {
+    const settings = { HOOKS: JSON.stringify([{ ...FORM, origins: ['https://shop.example'] }]) };
+    await using postern = await startPostern({ ...settings, MAX_MESSAGE_BYTES: '1024' });
+    const from = { Origin: 'https://shop.example' };
+    const cases = [
+      [filled({ message: 'x'.repeat(2000) }), from, 413, 'Message too large'],
+      [filled(), {}, 403, 'This form may not be sent from this page.'],
+      ['{}', from, 415, 'This hook takes a form of HTML.'],
+      ['--y', { ...from, 'Content-Type': 'multipart/form-data; boundary=x' }, 400, 'Content-Type says'],
+    ] as const;
+    for (const [body, headers, status, sentence] of cases) {
+      const shown = await post(postern, 'contact', body, { ...headers, ...HTML });
+      expect([shown.status, shown.headers.get('Content-Type')]).toEqual([status, 'text/html; charset=utf-8']);
+      expect(await shown.text()).toContain(sentence);
+      const told = await post(postern, 'contact', body, headers);
+      expect([told.status, told.headers.get('Content-Type')]).toEqual([status, 'application/problem+json']);
+    }
+  });
+
   test('the pages that may send it read every answer, whatever CORS_ORIGINS says', async () => {
     const origin = 'https://shop.example';
     const hooks = [

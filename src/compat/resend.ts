@@ -327,41 +327,16 @@ function lastEventOf({ state, attempts, sendAt }: OutboxRecord): string {
 
 // Errors (resend.com/docs/api-reference/errors).
 
-/** Resend's name, and its status where that is another than ours. */
-const ERRORS: Record<FailureCode, readonly [name: string, status?: number]> = {
-  'invalid-request': ['validation_error'],
+/** Resend's name, and its status where that is another than ours; the others are named after their status. */
+const ERRORS: Partial<Record<FailureCode, readonly [name: string, status?: number]>> = {
   unauthorized: ['invalid_api_key', 403],
-  'bad-signature': ['invalid_api_key', 403],
-  'forbidden-origin': ['validation_error'],
-  'forbidden-sender': ['validation_error'],
-  'forbidden-label': ['validation_error'],
   'not-found': ['not_found'],
-  'unknown-hook': ['not_found'],
   'method-not-allowed': ['method_not_allowed'],
   'request-in-progress': ['concurrent_idempotent_requests'],
-  'not-cancellable': ['validation_error'],
-  'message-too-large': ['validation_error'],
-  'unsupported-media-type': ['validation_error'],
-  'invalid-message': ['validation_error'],
-  'unsupported-field': ['validation_error'],
   'idempotency-key-reused': ['invalid_idempotent_request', 409],
-  'message-refused': ['validation_error'],
-  'recipients-refused': ['validation_error'],
   'quota-exceeded': ['rate_limit_exceeded'],
-  'too-many-forms': ['rate_limit_exceeded'],
   'too-many-failed-logins': ['rate_limit_exceeded'],
-  misconfigured: ['application_error'],
   internal: ['internal_server_error'],
-  'outbox-off': ['application_error'],
-  'upstream-credentials': ['application_error'],
-  'upstream-insecure': ['application_error'],
-  'upstream-unreachable': ['application_error'],
-  'upstream-busy': ['application_error'],
-  overloaded: ['application_error'],
-  'quota-unavailable': ['application_error'],
-  'store-unavailable': ['application_error'],
-  'upstream-timeout': ['application_error'],
-  'outcome-unknown': ['application_error'],
 };
 
 function refuse(failed: Failure, { header }: Pick<AdapterRequest, 'header'>): AdapterResponse {
@@ -374,7 +349,7 @@ function answer(
   failed: Failure,
   { name = nameOf(failed), message = messageOf(failed) } = {},
 ): AdapterResponse {
-  const statusCode = ERRORS[failed.code][1] ?? kindOf(failed.code).status;
+  const statusCode = ERRORS[failed.code]?.[1] ?? kindOf(failed.code).status;
   const { retryAfterMs } = failed;
   return {
     status: statusCode,
@@ -392,7 +367,8 @@ function nameOf({ code, errors }: Failure): string {
     if (first.pointer.startsWith('/attachments/')) return 'invalid_attachment';
     if (first.pointer.startsWith('/from')) return 'invalid_from_address';
   }
-  return ERRORS[code][0];
+  const byStatus = kindOf(code).status < 500 ? 'validation_error' : 'application_error';
+  return ERRORS[code]?.[0] ?? byStatus;
 }
 
 const MOST_ERRORS_TOLD = 5;

@@ -29,10 +29,13 @@ export async function compile(
     // A file system that holds nothing.
     templates: {},
     ownPropertyOnly: true,
+    strictFilters: true,
     parseLimit: PARSE_CHARS,
     renderLimit: RENDER_MS,
     memoryLimit: MEMORY,
   });
+  // Such a template could only fail, at each event.
+  for (const tag of ['include', 'render', 'layout']) delete engine.tags[tag];
   try {
     const parsed = engine.parse(source);
     return async (context) => {

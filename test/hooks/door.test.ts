@@ -334,18 +334,6 @@ describe('templates', () => {
     const [mail] = await mails(postern, 1);
     expect(mail?.text).toContain('A template of this hook failed');
   });
-
-  test('reads no file', async () => {
-    const postern = await open({
-      ...HOOK,
-      scheme: 'bearer',
-      template: { text: "{% include payload.path %}{% render '/etc/passwd' %}" },
-    });
-    await post(postern, 'h', '{"path":"/etc/passwd"}', BEARER);
-    const [mail] = await mails(postern, 1);
-    expect(mail?.text).toContain('A template of this hook failed');
-    expect(mail?.text).not.toContain('root:');
-  });
 });
 
 describe('forms', () => {
@@ -601,6 +589,23 @@ describe('settings', () => {
         'HOOKS.5.signature',
       ]),
     );
+  });
+
+  test('a template that could never be rendered', async () => {
+    const sources = ['{{ x | upcse }}', "{% render '/etc/passwd' %}", '{% include x %}', "{% layout 'a' %}"];
+    const hooks = sources.map((text, index) => ({
+      ...HOOK,
+      name: `h${index}`,
+      scheme: 'bearer',
+      template: { text },
+    }));
+    const found = await problems(hooks);
+    expect(found.map((problem) => problem.replace(/, line.*/, ''))).toEqual([
+      'HOOKS.0.template.text: undefined filter: upcse',
+      'HOOKS.1.template.text: tag "render" not found',
+      'HOOKS.2.template.text: tag "include" not found',
+      'HOOKS.3.template.text: tag "layout" not found',
+    ]);
   });
 
   test('JSON, and an array', async () => {

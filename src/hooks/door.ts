@@ -160,7 +160,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     }
     const mail = formMail(form, hook.name, honeypot);
     const payload = Object.fromEntries([...form.fields].map(([field, values]) => [field, values.join(', ')]));
-    const rendered = await render(hook, { payload, headers: {}, query: {} }, mail.notice);
+    const rendered = await render(hook, eventOf(request, payload), mail.notice);
     if (rendered === null) return SKIPPED;
     const { attachments, replyTo } = mail;
     const message = {
@@ -176,12 +176,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     request: AdapterRequest,
     id: string | null,
   ): Promise<Prepared | AdapterResponse> {
-    const query = Object.fromEntries(request.query);
-    const rendered = await renderEvent(hook, {
-      payload: payloadOf(request),
-      headers: headersOf(request),
-      query,
-    });
+    const rendered = await renderEvent(hook, eventOf(request, payloadOf(request)));
     return rendered === null ? SKIPPED : { ...rendered, id: hook.key ? rendered.key : (id ?? rendered.key) };
   }
 }
@@ -293,12 +288,12 @@ const EVENT_HEADERS = [
   'ce-type',
 ];
 
-function headersOf(request: AdapterRequest): Readonly<Record<string, string>> {
-  const entries = EVENT_HEADERS.flatMap((name) => {
-    const value = request.header(name);
+function eventOf({ header, query }: AdapterRequest, payload: unknown): TemplateContext {
+  const headers = EVENT_HEADERS.flatMap((name) => {
+    const value = header(name);
     return value === null ? [] : [[name, value] as const];
   });
-  return Object.fromEntries(entries);
+  return { payload, headers: Object.fromEntries(headers), query: Object.fromEntries(query) };
 }
 
 /** In the store beside the callers' own keys; hashed, since an id may be of any length. */

@@ -390,6 +390,14 @@ describe('forms', () => {
     expect(await page.text()).toContain('Thank you');
   });
 
+  test('a template sees the query and the headers', async () => {
+    const template = { subject: '{{ query.page }} {{ headers.content-type | split: ";" | first }}' };
+    const postern = await open({ ...FORM, template });
+    await post(postern, 'contact?page=shop', filled(), {});
+    const [mail] = await mails(postern, 1);
+    expect(mail?.subject).toBe('shop application/x-www-form-urlencoded');
+  });
+
   test('no answer shows a stranger the recipients', async () => {
     const hooks = JSON.stringify([{ ...FORM, mode: 'now' }]);
     const postern = await open({ ...FORM, mode: 'now' });

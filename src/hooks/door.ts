@@ -31,11 +31,6 @@ export interface HooksOptions {
   readonly log: Log;
 }
 
-type Prepared = Rendered & {
-  /** Of the delivery: a repeated one is the same mail. */
-  readonly id: string | null;
-};
-
 /** JSON values in one event. */
 const MOST_VALUES = 100_000;
 
@@ -104,7 +99,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
       {
         caller: { account, ownKey: false },
         message: { json: prepared.message },
-        key: prepared.id === null ? null : { key: await keyOf(hook, prepared.id), index: null },
+        key: prepared.key === null ? null : { key: await keyOf(hook, prepared.key), index: null },
         deferred: hook.mode === 'queued',
         origin: request.origin,
       },
@@ -136,7 +131,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     hook: Hook,
     request: AdapterRequest,
     id: string | null,
-  ): Promise<Prepared | Failure | AdapterResponse> {
+  ): Promise<Rendered | Failure | AdapterResponse> {
     const { origins, honeypot, perMinute } = hook.form;
     const origin = request.header('origin');
     if (origins && (origin === null || !origins.includes(origin))) {
@@ -160,7 +155,7 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     }
     const mail = formMail(form, hook.name, honeypot);
     const payload = Object.fromEntries([...form.fields].map(([field, values]) => [field, values.join(', ')]));
-    const rendered = await render(hook, eventOf(request, payload), mail.notice);
+    const rendered = await render(hook, eventOf(request, payload), mail.notice, id);
     if (rendered === null) return SKIPPED;
     const { attachments, replyTo } = mail;
     const message = {
@@ -168,16 +163,15 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
       ...(attachments.length > 0 && { attachments }),
       ...(replyTo !== null && hook.replyTo.length === 0 && { replyTo: [replyTo] }),
     };
-    return { message, key: rendered.key, id: id ?? rendered.key };
+    return { message, key: rendered.key };
   }
 
   async function ofEvent(
     hook: Hook,
     request: AdapterRequest,
     id: string | null,
-  ): Promise<Prepared | AdapterResponse> {
-    const rendered = await renderEvent(hook, eventOf(request, payloadOf(request)));
-    return rendered === null ? SKIPPED : { ...rendered, id: hook.key ? rendered.key : (id ?? rendered.key) };
+  ): Promise<Rendered | AdapterResponse> {
+    return (await renderEvent(hook, eventOf(request, payloadOf(request)), id)) ?? SKIPPED;
   }
 }
 
@@ -188,15 +182,15 @@ export async function previewOf(
   headers: Readonly<Record<string, string>>,
 ): Promise<Rendered['message'] | null> {
   const text = Buffer.from(body).toString('utf8');
-  const rendered = await renderEvent(hook, { payload: parseOr(text, text), headers, query: {} });
+  const rendered = await renderEvent(hook, { payload: parseOr(text, text), headers, query: {} }, null);
   return rendered?.message ?? null;
 }
 
-async function renderEvent(hook: Hook, event: TemplateContext): Promise<Rendered | null> {
+async function renderEvent(hook: Hook, event: TemplateContext, id: string | null): Promise<Rendered | null> {
   const preset = hook.preset === 'form' ? PRESETS.any : PRESETS[hook.preset];
   // A `skip` of the hook's own has the word on what its preset would pass over.
   const notice = preset(event) ?? (hook.skip === null ? null : PRESETS.any(event));
-  return notice === null ? null : render(hook, event, notice);
+  return notice === null ? null : render(hook, event, notice, id);
 }
 
 /** A path's percent-encoding undone; as it is where it is none. */

@@ -21,7 +21,7 @@ export interface TemplateContext {
 export interface Rendered {
   /** For `send`. */
   readonly message: Readonly<Record<string, unknown>>;
-  /** By the hook's template, else by its preset. */
+  /** By the hook's template, else the delivery's id, else by the preset: a repeated one is the same mail. */
   readonly key: string | null;
 }
 
@@ -29,9 +29,15 @@ export interface Rendered {
  * Renders a hook. A template that fails, or makes what no message can be, loses no event: the plain rendering is
  * sent with the error on top.
  *
+ * @param id - of the delivery, where its scheme has one
  * @returns null where the hook's `skip` says so
  */
-export async function render(hook: Hook, given: TemplateContext, notice: Notice): Promise<Rendered | null> {
+export async function render(
+  hook: Hook,
+  given: TemplateContext,
+  notice: Notice,
+  id: string | null,
+): Promise<Rendered | null> {
   const context = { ...given, notice, hook: { name: hook.name } };
   const problems: string[] = [];
   const run = async (field: string, template: Template | null): Promise<string | null> => {
@@ -47,7 +53,7 @@ export async function render(hook: Hook, given: TemplateContext, notice: Notice)
   };
 
   if ((await run('skip', hook.skip))?.trim() === 'true') return null;
-  const key = (await run('key', hook.key))?.trim() || notice.key;
+  const key = (await run('key', hook.key))?.trim() || id || notice.key;
   const to = await lines('to', hook.to);
   const cc = await lines('cc', hook.cc);
   const subject = oneLine((await run('template.subject', hook.subject)) ?? '', MOST_SUBJECT);

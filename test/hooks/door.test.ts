@@ -297,6 +297,21 @@ describe('templates', () => {
     },
   );
 
+  test('a key that renders to nothing: then the id of the delivery, or the event, tells', async () => {
+    const key = '{{ payload.none }}';
+    const postern = await open(
+      { ...HOOK, scheme: 'sentry', key },
+      { ...HOOK, scheme: 'bearer', name: 'own', key },
+    );
+    const signed = (body: string) => ({ 'Sentry-Hook-Signature': hex(body), 'Request-ID': 'a' });
+    for (const body of [BODY, '{"attempt":2}']) await post(postern, 'h', body, signed(body));
+    for (const attempt of [1, 2]) {
+      await post(postern, 'own', JSON.stringify({ event_id: 'e', attempt }), BEARER);
+    }
+    await post(postern, 'own', '{"event_id":"f"}', BEARER);
+    expect(await mails(postern, 3)).toHaveLength(3);
+  });
+
   test('one that fails loses nothing: the plain mail has the error on top', async () => {
     const postern = await open({
       ...HOOK,

@@ -2,14 +2,13 @@
 
 import type { Form } from '../form.ts';
 import { parseMailbox } from '../message/mailbox.ts';
+import { formatMediaType, parseMediaType } from '../message/media-type.ts';
 import type { Fact, Notice } from './notice.ts';
 import { oneLine } from './one-line.ts';
 import { isCut } from './render-notice.ts';
 
 /** Of a name or a subject; the whole of it is a fact in the mail. */
 const MOST_LINE = 200;
-
-const MEDIA_TYPE = /^[\w.+-]{1,100}\/[\w.+-]{1,100}(?:; charset=utf-8)?$/;
 
 export interface FormMail {
   readonly notice: Notice;
@@ -63,9 +62,16 @@ export function formMail(form: Form, hookName: string, honeypot: string | null):
     replyTo: address === null ? null : { address, ...(name !== '' && { name }) },
     attachments: files.map(({ filename, type, bytes }, index) => ({
       filename: oneLine(filename.replace(/[/\\]/g, ' '), MOST_LINE) || `file-${index + 1}`,
-      // What a browser makes of a file's name is no reason to lose the form.
-      contentType: MEDIA_TYPE.test(type) ? type : 'application/octet-stream',
+      contentType: attachable(type),
       content: Buffer.from(bytes).toString('base64'),
     })),
   };
+}
+
+/** What a browser makes of a file's name is no reason to lose the form: any other type is one of bytes. */
+function attachable(type: string): string {
+  const media = parseMediaType(type);
+  if (media === null || /^(?:multipart|message)\//.test(media.essence)) return 'application/octet-stream';
+  // The file has its name in another place.
+  return formatMediaType({ ...media, parameters: media.parameters.filter((one) => !/^name=/i.test(one)) });
 }

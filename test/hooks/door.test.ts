@@ -446,6 +446,21 @@ describe('forms', () => {
     expect(mail?.text).toContain('not an address');
   });
 
+  test.each([
+    ['message/rfc822', 'application/octet-stream'],
+    ['multipart/mixed', 'application/octet-stream'],
+    ['text/csv; charset=iso-8859-1; name="b.csv"', 'text/csv; charset=iso-8859-1; name="a.csv"'],
+  ])('a file of the type %s goes out as %s', async (type, sent) => {
+    const postern = await open(FORM);
+    const body = `--x\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\nContent-Type: ${type}\r\n\r\nbytes\r\n--x--`;
+    const headers = { 'Content-Type': 'multipart/form-data; boundary=x' };
+    expect((await post(postern, 'contact', body, headers)).status).toBe(202);
+    await mails(postern, 1);
+    const mail = String(postern.upstream.taken[0]?.message).replace(/\r\n[ \t]/g, ' ');
+    expect(mail).not.toContain('A template of this hook failed');
+    expect(mail).toContain(`Content-Type: ${sent}`);
+  });
+
   test('what no message could hold is no reason to lose a form', async () => {
     const postern = await open(FORM);
     const form = new FormData();

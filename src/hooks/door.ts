@@ -171,7 +171,13 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     request: AdapterRequest,
     id: string | null,
   ): Promise<Rendered | AdapterResponse> {
-    return (await renderEvent(hook, eventOf(request, payloadOf(request)), id)) ?? SKIPPED;
+    return (
+      (await renderEvent(
+        hook,
+        eventOf(request, payloadOf(request.body, request.header('content-type') ?? '')),
+        id,
+      )) ?? SKIPPED
+    );
   }
 }
 
@@ -181,8 +187,8 @@ export async function previewOf(
   body: Uint8Array,
   headers: Readonly<Record<string, string>>,
 ): Promise<Rendered['message'] | null> {
-  const text = Buffer.from(body).toString('utf8');
-  const rendered = await renderEvent(hook, { payload: parseOr(text, text), headers, query: {} }, null);
+  const payload = payloadOf(body, headers['content-type'] ?? '');
+  const rendered = await renderEvent(hook, { payload, headers, query: {} }, null);
   return rendered?.message ?? null;
 }
 
@@ -244,18 +250,26 @@ const page = (status: number, title: string, text: string): AdapterResponse => (
 });
 
 /** JSON; a form, as GitHub and Slack can send one, with the JSON in `payload`; else the text itself. */
-function payloadOf(request: AdapterRequest): unknown {
-  const type = request.header('content-type') ?? '';
+function payloadOf(body: Uint8Array, type: string): unknown {
   if (FORM_TYPE.test(type)) {
-    const form = readForm(request.body, type);
+    const form = readForm(body, type);
     if (typeof form !== 'string') {
       const [json] = form.fields.get('payload') ?? [];
       if (json !== undefined) return parseOr(json, json);
       return Object.fromEntries([...form.fields].map(([name, values]) => [name, values.join(', ')]));
     }
   }
-  const text = Buffer.from(request.body).toString('utf8');
+  const text = textOf(body, /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1]);
   return parseOr(text, text);
+}
+
+/** Without its byte order mark; in UTF-8 where the charset is not known. */
+function textOf(body: Uint8Array, charset?: string): string {
+  try {
+    return new TextDecoder(charset).decode(body);
+  } catch {
+    return new TextDecoder().decode(body);
+  }
 }
 
 function parseOr(json: string, otherwise: unknown): unknown {

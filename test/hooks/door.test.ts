@@ -219,6 +219,17 @@ describe('deliveries', () => {
     expect(first?.html).not.toContain('<full>');
   });
 
+  test.each([
+    ['a byte order mark', Buffer.from('\ufeff{"title":"Grüße"}'), 'application/json'],
+    ['another charset', Buffer.from('{"title":"Grüße"}', 'latin1'), 'text/plain; charset="ISO-8859-1"'],
+    ['a charset that no one knows', Buffer.from('{"title":"Grüße"}'), 'text/plain; charset=none'],
+  ])('a body with %s', async (_, body, type) => {
+    const postern = await open({ ...HOOK, scheme: 'bearer' });
+    await post(postern, 'h', body, { ...BEARER, 'Content-Type': type });
+    const [mail] = await mails(postern, 1);
+    expect(mail?.subject).toBe('Grüße');
+  });
+
   test('no hook of that name; only POST', async () => {
     const postern = await open({ ...HOOK, scheme: 'bearer' });
     expect(await (await post(postern, 'other')).json()).toMatchObject({ code: 'unknown-hook', status: 404 });

@@ -275,11 +275,15 @@ function textOf(body: Uint8Array, charset?: string): string {
 function parseOr(json: string, otherwise: unknown): unknown {
   if (!hasAtMost(MOST_VALUES, json)) return otherwise;
   try {
-    return JSON.parse(json) as unknown;
+    return JSON.parse(json, exact) as unknown;
   } catch {
     return otherwise;
   }
 }
+
+/** An id of 17 digits is no number of JavaScript: it keeps its digits, where the engine has them (Node 22). */
+const exact = (_: string, value: unknown, context?: { source?: string }): unknown =>
+  Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
 
 /** The headers that tell an event's kind; the rest, with its secrets, is none of a template's business. */
 const EVENT_HEADERS = [

@@ -230,6 +230,17 @@ describe('deliveries', () => {
     expect(mail?.subject).toBe('Grüße');
   });
 
+  test('a whole number keeps all its digits', async () => {
+    const postern = await open({
+      ...HOOK,
+      scheme: 'bearer',
+      template: { subject: '{{ payload.order.id }}' },
+    });
+    await post(postern, 'h', '{"order":{"id":82098218986857471,"total":1.50}}', BEARER);
+    const [mail] = await mails(postern, 1);
+    expect(mail?.subject).toBe('82098218986857471');
+  });
+
   test('no hook of that name; only POST', async () => {
     const postern = await open({ ...HOOK, scheme: 'bearer' });
     expect(await (await post(postern, 'other')).json()).toMatchObject({ code: 'unknown-hook', status: 404 });

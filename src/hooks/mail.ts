@@ -68,7 +68,7 @@ export async function render(
   };
   if (problems.length === 0) {
     const plain = renderNotice(notice);
-    const bodies = text === null && html === null ? plain : { text, html };
+    const bodies = text === null && html === null ? plain : { text: text ?? plain.text, html };
     const message = { ...common, to, cc, ...bodies, subject: subject || plain.subject };
     const parsed = parseMessage(message);
     if (!('errors' in parsed)) return { key, message };

@@ -319,6 +319,19 @@ describe('templates', () => {
     },
   );
 
+  test('html alone replaces the HTML alone, text alone is all', async () => {
+    const postern = await open(
+      { ...HOOK, scheme: 'bearer', template: { html: '<b>own</b>' } },
+      { ...HOOK, scheme: 'bearer', name: 'text', template: { text: 'own' } },
+    );
+    await post(postern, 'h', BODY, BEARER);
+    const [first] = await mails(postern, 1);
+    expect([first?.html?.trim(), first?.text?.includes('evt_17')]).toEqual(['<b>own</b>', true]);
+    await post(postern, 'text', BODY, BEARER);
+    const [, second] = await mails(postern, 2);
+    expect([second?.html, second?.text?.trim()]).toEqual([undefined, 'own']);
+  });
+
   test('a key that renders to nothing: then the id of the delivery, or the event, tells', async () => {
     const key = '{{ payload.none }}';
     const postern = await open(

@@ -24,17 +24,17 @@ interface ResendOptions {
 export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): AuthenticatedAdapter {
   return { prefix: '/resend', credentials: 'header', handle, refuse };
 
-  async function handle(request: AdapterRequest, caller: Caller): Promise<AdapterResponse> {
+  async function handle(request: AdapterRequest, caller: Caller): Promise<AdapterResponse | Failure> {
     const [, resource, id, action, ...rest] = request.path.split('/');
     const known = resource === 'emails' && id !== '' && [undefined, 'cancel'].includes(action);
-    if (!known || rest.length > 0) return answer(failure('not-found', 'There is nothing at this path.'));
+    if (!known || rest.length > 0) return failure('not-found', 'There is nothing at this path.');
     const route = `${request.method} ${id === undefined ? '' : id === 'batch' ? 'batch' : (action ?? 'id')}`;
     if (route === 'POST ') return sendOne(request, caller);
     if (route === 'POST batch' && action === undefined) return sendBatch(request, caller);
     if (id !== undefined && route === 'GET id') return read(caller, id);
     if (id !== undefined && route === 'POST cancel') return cancel(caller, id);
     if (route === 'PATCH id') {
-      return answer(unsupported('scheduled_at', 'Cancel the email and send it again at the other time.'));
+      return unsupported('scheduled_at', 'Cancel the email and send it again at the other time.');
     }
     // RFC 9110 section 15.5.6.
     const headers = { Allow: route.endsWith(' id') ? 'GET' : 'POST' };
@@ -42,28 +42,28 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     return { ...answer(failure('method-not-allowed', detail)), headers };
   }
 
-  async function sendOne(request: AdapterRequest, caller: Caller): Promise<AdapterResponse> {
+  async function sendOne(request: AdapterRequest, caller: Caller): Promise<AdapterResponse | Failure> {
     const key = keyOf(request);
     if (isFailure(key)) return answer(key, { name: 'invalid_idempotency_key' });
     const body = await parseJson(request.body);
-    if (isFailure(body)) return answer(body);
+    if (isFailure(body)) return body;
     const result = await sendEmail(body.json, key === null ? null : { key, index: null }, request, caller);
-    return isFailure(result) ? answer(result) : { status: 200, body: { id: result.id } };
+    return isFailure(result) ? result : { status: 200, body: { id: result.id } };
   }
 
   /** `strict` (the default) sends nothing where one email is not valid; `permissive` sends the others. */
-  async function sendBatch(request: AdapterRequest, caller: Caller): Promise<AdapterResponse> {
+  async function sendBatch(request: AdapterRequest, caller: Caller): Promise<AdapterResponse | Failure> {
     const key = keyOf(request);
     if (isFailure(key)) return answer(key, { name: 'invalid_idempotency_key' });
     const validation = request.header('x-batch-validation') ?? 'strict';
     if (validation !== 'strict' && validation !== 'permissive') {
-      return answer(failure('invalid-request', 'x-batch-validation is "strict" or "permissive".'));
+      return failure('invalid-request', 'x-batch-validation is "strict" or "permissive".');
     }
     const body = await parseJson(request.body);
-    if (isFailure(body)) return answer(body);
+    if (isFailure(body)) return body;
     const emails = body.json;
     if (!Array.isArray(emails) || emails.length < 1 || emails.length > MOST_IN_BATCH) {
-      return answer(failure('invalid-message', `Send an array of 1 to ${MOST_IN_BATCH} emails.`));
+      return failure('invalid-message', `Send an array of 1 to ${MOST_IN_BATCH} emails.`);
     }
     if (validation === 'strict') {
       const checks = await eachOf(emails, BATCH_WORKERS, (email) => check(email, caller));
@@ -82,7 +82,7 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     const [failed] = results.filter(isFailure);
     // Only without an outbox: what was sent meanwhile must not be sent again.
     if (failed && data.length > 0) return { status: 200, body: { data, errors } };
-    return failed ? answer(failed) : { status: 200, body: { data } };
+    return failed ?? { status: 200, body: { data } };
   }
 
   async function check(email: unknown, caller: Caller): Promise<Failure | null> {
@@ -106,18 +106,18 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
     return sent.result;
   }
 
-  async function read(caller: Caller, id: string): Promise<AdapterResponse> {
-    if (!outbox) return answer(NO_OUTBOX);
+  async function read(caller: Caller, id: string): Promise<AdapterResponse | Failure> {
+    if (!outbox) return NO_OUTBOX;
     const record = await outbox.read(canonicalApiUser(caller.account.apiUser), id);
-    return record ? { status: 200, body: emailOf(record) } : answer(NOT_HERE);
+    return record ? { status: 200, body: emailOf(record) } : NOT_HERE;
   }
 
-  async function cancel(caller: Caller, id: string): Promise<AdapterResponse> {
-    if (!outbox) return answer(NO_OUTBOX);
+  async function cancel(caller: Caller, id: string): Promise<AdapterResponse | Failure> {
+    if (!outbox) return NO_OUTBOX;
     const cancelled = await outbox.cancel(canonicalApiUser(caller.account.apiUser), id);
-    if (cancelled === null) return answer(NOT_HERE);
+    if (cancelled === null) return NOT_HERE;
     if (cancelled === 'cancelled') return { status: 200, body: { object: 'email', id } };
-    return answer(failure('not-cancellable', 'Only a queued email can be canceled.'));
+    return failure('not-cancellable', 'Only a queued email can be canceled.');
   }
 }
 
@@ -350,12 +350,8 @@ function answer(
   { name = nameOf(failed), message = messageOf(failed) } = {},
 ): AdapterResponse {
   const statusCode = ERRORS[failed.code]?.[1] ?? kindOf(failed.code).status;
-  const { retryAfterMs } = failed;
   return {
     status: statusCode,
-    ...(retryAfterMs !== undefined && {
-      headers: { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) },
-    }),
     body: { name, message, statusCode, code: failed.code },
   };
 }

@@ -71,7 +71,13 @@ export function createHooks(options: HooksOptions): SelfAuthenticatingAdapter {
     const { origins } = hook.form;
     const origin = origins ? header('origin') : '*';
     const allowed = origin !== null && (!origins || origins.includes(origin));
-    return { Vary: 'Origin', ...(allowed && { ...CORS, 'Access-Control-Allow-Origin': origin }) };
+    return {
+      Vary: 'Origin',
+      ...(allowed && {
+        'Access-Control-Allow-Origin': origin,
+        'Access-Control-Allow-Headers': 'Content-Type',
+      }),
+    };
   }
 
   async function answerOf(
@@ -207,11 +213,6 @@ function decoded(path: string): string {
     return path;
   }
 }
-
-const CORS = {
-  'Access-Control-Allow-Headers': 'Content-Type, Accept',
-  'Access-Control-Allow-Methods': 'POST',
-};
 
 /** Who sent a form is not shown its recipients, nor what upstream said of them. */
 const untold = ({ code, retryAfterMs }: Failure): Failure =>

@@ -51,6 +51,8 @@ const oneOrMore = (item: v.GenericSchema<unknown, string>) =>
     v.transform((value) => (typeof value === 'string' ? [value] : value)),
     v.array(item, 'expected a string, or an array of them'),
   );
+const some = (item: v.GenericSchema<unknown, string>) =>
+  v.pipe(oneOrMore(item), v.minLength(1, 'expected at least one'));
 const secret = v.pipe(
   v.string('expected a string'),
   v.minLength(8, 'expected secrets of 8 or more characters'),
@@ -78,7 +80,7 @@ const HookSchema = v.strictObject(
     scheme: v.picklist(SCHEME_NAMES, `expected one of ${SCHEME_NAMES.join(', ')}`),
     secret: v.optional(
       v.pipe(
-        oneOrMore(secret),
+        some(secret),
         v.check((secrets) => secrets.length <= 2, 'expected at most two: the new one and the old one'),
       ),
     ),
@@ -100,7 +102,7 @@ const HookSchema = v.strictObject(
     ),
     account: v.optional(text),
     from: text,
-    to: oneOrMore(template),
+    to: some(template),
     cc: v.optional(oneOrMore(template), []),
     replyTo: v.optional(oneOrMore(text), []),
     label: v.optional(whole(Number.MAX_SAFE_INTEGER)),
@@ -128,7 +130,7 @@ const HookSchema = v.strictObject(
     ),
     honeypot: v.optional(text),
     redirect: v.optional(httpUrl),
-    perMinute: v.optional(whole(10_000), 5),
+    perMinute: v.optional(whole(10_000)),
   },
   (issue) => known(issue, 'see docs/hooks.md for what a hook has'),
 );
@@ -201,8 +203,12 @@ function combinationProblems(settings: Settings, account: Account | undefined): 
   if (preset === 'form' && [...settings.to, ...settings.cc].some(isTemplate)) {
     problems.push('to: the recipients of a form are fixed; a template there would be an open relay');
   }
-  if (preset !== 'form' && (settings.origins || settings.honeypot || settings.redirect)) {
-    problems.push('preset: origins, honeypot and redirect belong to form');
+  const { origins, honeypot, redirect, perMinute } = settings;
+  if (preset !== 'form' && (origins || honeypot || redirect || perMinute)) {
+    problems.push('preset: origins, honeypot, redirect and perMinute belong to form');
+  }
+  if (scheme === 'basic' && !secrets?.every((one) => one.includes(':'))) {
+    problems.push('secret: expected user:password');
   }
   if (!account) {
     problems.push(
@@ -277,7 +283,7 @@ async function hookOf(
       origins: settings.origins ?? null,
       honeypot: honeypot ?? null,
       redirect: redirect ?? null,
-      perMinute,
+      perMinute: perMinute ?? 5,
     },
   };
 }

@@ -664,6 +664,21 @@ describe('settings', () => {
     );
   });
 
+  test('what is taken and could never work', async () => {
+    const found = await problems([
+      { ...HOOK, scheme: 'bearer', secret: [] },
+      { ...HOOK, scheme: 'bearer', to: [] },
+      { ...HOOK, scheme: 'basic' },
+      { ...HOOK, scheme: 'bearer', name: 'm', perMinute: 5 },
+    ]);
+    expect(found).toEqual([
+      'HOOKS.0.secret: expected at least one',
+      'HOOKS.1.to: expected at least one',
+      'HOOKS.2.secret: expected user:password',
+      'HOOKS.3.preset: origins, honeypot, redirect and perMinute belong to form',
+    ]);
+  });
+
   test('a template that could never be rendered', async () => {
     const sources = ['{{ x | upcse }}', "{% render '/etc/passwd' %}", '{% include x %}', "{% layout 'a' %}"];
     const hooks = sources.map((text, index) => ({

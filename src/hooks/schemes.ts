@@ -10,15 +10,13 @@ export interface HookRequest {
   readonly body: Uint8Array;
 }
 
-type Encoding = 'hex' | 'base64';
-
 /** A MAC of the body as it came, perhaps with a time and an id before it. */
 export interface Signed {
   readonly kind: 'signed';
   /** The header of the signature, in lower case. */
   readonly header: string;
   readonly algorithm: 'SHA-1' | 'SHA-256' | 'SHA-512';
-  readonly encoding: Encoding;
+  readonly encoding: 'hex' | 'base64';
   /** What stands before the signature; of several in one header, those without it are passed over. */
   readonly prefix: string;
   /** What separates several signatures, or a signature from a time. */
@@ -179,7 +177,8 @@ export async function verify(
   const signed = Buffer.concat([Buffer.from(before), request.body]);
   const given = parts
     .filter((part) => part.startsWith(scheme.prefix))
-    .map((part) => decode(part.slice(scheme.prefix.length), scheme.encoding));
+    // What is no hex or base64 makes other bytes, or none: it does not match.
+    .map((part) => Buffer.from(part.slice(scheme.prefix.length), scheme.encoding));
   let found = false;
   for (const secret of secrets) {
     const expected = await mac(scheme, secret, signed);
@@ -212,11 +211,6 @@ async function mac({ algorithm, secretIsBase64 }: Signed, secret: string, signed
   ]);
   return new Uint8Array(await crypto.subtle.sign('HMAC', imported, signed));
 }
-
-const decode = (text: string, encoding: Encoding): Uint8Array => {
-  const valid = encoding === 'hex' ? /^(?:[0-9a-f]{2})+$/i : /^[A-Za-z0-9+/]+={0,2}$/;
-  return valid.test(text) ? Buffer.from(text, encoding) : new Uint8Array(0);
-};
 
 /** In constant time, whatever the lengths: digests are compared. */
 async function equal(expected: Uint8Array, given: Uint8Array): Promise<boolean> {

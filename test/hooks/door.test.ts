@@ -133,6 +133,15 @@ describe('signatures', () => {
     expect((await post(postern, 'h', BODY, mixed)).status).toBe(401);
   });
 
+  test('grafana: a body that was signed with a time does not pass without it', async () => {
+    const postern = await open({ ...HOOK, scheme: 'grafana' });
+    const time = now();
+    const signature = { 'X-Grafana-Alerting-Signature': hex(`${time}:${BODY}`) };
+    const timed = { ...signature, 'X-Grafana-Alerting-Timestamp': time };
+    expect((await post(postern, 'h', BODY, timed)).status).toBe(202);
+    expect((await post(postern, 'h', `${time}:${BODY}`, signature)).status).toBe(401);
+  });
+
   test('two secrets at a time', async () => {
     const postern = await open({ ...HOOK, scheme: 'github', secret: ['the-newer-secret', SECRET] });
     const { headers } = SIGNED.github?.('') ?? { headers: {} };

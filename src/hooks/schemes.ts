@@ -132,7 +132,7 @@ export const SCHEMES = {
   // For services that can be given an address and nothing else: `?secret=` or `/v1/hooks/{name}/{secret}`.
   secret: {
     kind: 'carried',
-    secretOf: ({ secretInPath, query }) => secretInPath ?? query.get('secret'),
+    secretOf: ({ secretInPath, query }) => secretInPath || query.get('secret'),
     id: null,
   },
 } as const satisfies Record<string, Scheme>;

@@ -4,7 +4,7 @@
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseConfig } from '../src/config.ts';
+import { type Config, ConfigError, parseConfig } from '../src/config.ts';
 import { previewOf } from '../src/hooks/door.ts';
 import { parseHooks } from '../src/hooks/hook.ts';
 import { readEnvironment } from '../src/runtime/environment.ts';
@@ -14,7 +14,7 @@ const [name, file, ...given] = process.argv.slice(2);
 if (name === undefined || file === undefined)
   fail('Usage: npm run hook -- NAME payload.json [header=value …]');
 
-const config = parseConfig(readEnvironment(process.env), NODE_DEFAULTS, (path) => readFileSync(path, 'utf8'));
+const config = settings();
 const parsed = await parseHooks(config.hooks ?? '[]', config.accounts);
 if ('problems' in parsed) fail(parsed.problems.join('\n'));
 const hook = parsed.hooks.get(name);
@@ -32,6 +32,14 @@ if (preview === null) {
   if (html !== undefined) {
     writeFileSync(`${name}.html`, String(html));
     console.log(`\nThe HTML is in ${name}.html.`);
+  }
+}
+
+function settings(): Config {
+  try {
+    return parseConfig(readEnvironment(process.env), NODE_DEFAULTS, (path) => readFileSync(path, 'utf8'));
+  } catch (error) {
+    return fail(error instanceof ConfigError ? error.message : String(error));
   }
 }
 

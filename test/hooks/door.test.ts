@@ -349,7 +349,9 @@ describe('templates', () => {
       { ...HOOK, scheme: 'bearer', name: 'own', key },
     );
     const signed = (body: string) => ({ 'Sentry-Hook-Signature': hex(body), 'Request-ID': 'a' });
-    for (const body of [BODY, '{"attempt":2}']) await post(postern, 'h', body, signed(body));
+    await post(postern, 'h', BODY, signed(BODY));
+    const again = await post(postern, 'h', '{"attempt":2}', signed('{"attempt":2}'));
+    expect(await again.json()).toEqual({ skipped: true });
     for (const attempt of [1, 2]) {
       await post(postern, 'own', JSON.stringify({ event_id: 'e', attempt }), BEARER);
     }

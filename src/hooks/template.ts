@@ -23,7 +23,7 @@ export async function compile(
   outputEscape?: 'escape' | ((value: unknown) => string),
 ): Promise<Template | string> {
   if (isPlain(source)) return async () => ({ text: source });
-  const { Liquid } = await import('liquidjs');
+  const { Liquid } = await import('./liquid.ts');
   const engine = new Liquid({
     ...(outputEscape && { outputEscape }),
     // A file system that holds nothing.

@@ -1,6 +1,5 @@
 /** `GET /openapi.json`: OpenAPI 3.1, made from the schemas that validate and the table of failures. */
 
-import { toJsonSchema, toJsonSchemaDefs } from '@valibot/to-json-schema';
 import { MOST_IN_BATCH } from '../each-of.ts';
 import { EXAMPLE } from '../message/example.ts';
 import { MESSAGE_COMPONENTS } from '../message/schema.ts';
@@ -15,17 +14,19 @@ import {
   ReadinessSchema,
   ReceiptSchema,
 } from '../responses.ts';
+import { jsonSchemaOf } from './json-schema.ts';
 import { DEFAULT_LISTED, MOST_LISTED } from './outbox.ts';
 import { PROBLEM_TYPE, problemOf } from './problem.ts';
 import { CallsSchema } from './quota.ts';
 
 const ref = (section: string, name: string) => ({ $ref: `#/components/${section}/${name}` });
 
-/** A valibot schema as JSON Schema 2020-12, OpenAPI 3.1's own; what only code can check is left to descriptions. */
-const schemaOf = (schema: Parameters<typeof toJsonSchema>[0]) => {
-  const { $schema, ...rest } = toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' });
-  return rest;
-};
+const COMPONENTS = Object.entries(MESSAGE_COMPONENTS);
+
+function refOf(schema: unknown) {
+  const component = COMPONENTS.find(([, one]) => one === schema);
+  return component && ref('schemas', component[0]);
+}
 
 /** What every authenticated operation may answer with. */
 const AUTHENTICATED: FailureCode[] = [
@@ -528,19 +529,15 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
         'Idempotent-Replayed': { description: '`true`: nothing was sent now.', schema: { const: 'true' } },
       },
       schemas: {
-        ...toJsonSchemaDefs(MESSAGE_COMPONENTS, {
-          typeMode: 'input',
-          errorMode: 'ignore',
-          overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
-        }),
-        Calls: schemaOf(CallsSchema),
-        Receipt: schemaOf(ReceiptSchema),
-        QueuedMessage: schemaOf(QueuedSchema),
-        QueuedList: schemaOf(QueuedListSchema),
-        BatchAnswer: schemaOf(BatchSchema),
-        Quota: schemaOf(QuotaSchema),
-        Readiness: schemaOf(ReadinessSchema),
-        Problem: { description: 'A problem document (RFC 9457).', ...schemaOf(ProblemSchema) },
+        ...Object.fromEntries(COMPONENTS.map(([name, schema]) => [name, jsonSchemaOf(schema, refOf)])),
+        Calls: jsonSchemaOf(CallsSchema),
+        Receipt: jsonSchemaOf(ReceiptSchema),
+        QueuedMessage: jsonSchemaOf(QueuedSchema),
+        QueuedList: jsonSchemaOf(QueuedListSchema),
+        BatchAnswer: jsonSchemaOf(BatchSchema),
+        Quota: jsonSchemaOf(QuotaSchema),
+        Readiness: jsonSchemaOf(ReadinessSchema),
+        Problem: { description: 'A problem document (RFC 9457).', ...jsonSchemaOf(ProblemSchema) },
       },
     },
   };

@@ -10,8 +10,6 @@ import type { Quota } from './quota.ts';
 import { canonicalApiUser } from './sendcloud.ts';
 import { StoreUnavailable } from './store.ts';
 
-export { peerOf } from './client-address.ts';
-
 const WINDOW_MS = 60_000;
 const MOST_FAILED = 10;
 const MOST_FAILED_BY_ADDRESS = 100;

@@ -3,8 +3,8 @@
 import type { Account } from '../account.ts';
 import type { AdapterRequest, AdapterResponse, RequestHead, SelfAuthenticatingAdapter } from '../adapter.ts';
 import type { Authenticator } from '../authenticate.ts';
+import { peerOf } from '../client-address.ts';
 import { sha256 } from '../digest.ts';
-import { peerOf } from '../failed-logins.ts';
 import { readForm } from '../form.ts';
 import { hasAtMost } from '../json.ts';
 import type { Log } from '../log.ts';

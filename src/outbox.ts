@@ -130,7 +130,7 @@ export interface Depth {
 }
 
 /** What a caller's request comes to; the rest of the outbox is its worker's. */
-export type OutboxDoor = Pick<Outbox, 'put' | 'cancel' | 'read' | 'list'>;
+export type OutboxDoor = Pick<Outbox, 'put' | 'cancel' | 'read' | 'find' | 'list'>;
 
 /**
  * The contract of the outbox; `test/contract/outbox.ts` runs on every implementation.
@@ -159,6 +159,8 @@ export interface Outbox {
   /** Only while it waits: `sending` and what has ended is `not-cancellable`. Null where the caller has no such message. */
   cancel(apiUser: string, id: string): Promise<'cancelled' | 'not-cancellable' | null>;
   read(apiUser: string, id: string): Promise<OutboxRecord | null>;
+  /** The id under an idempotency key (as a store key), or null. */
+  find(apiUser: string, key: string): Promise<string | null>;
   /** Newest first. A cursor is opaque; null where there is no further page, or from the start. */
   list(
     apiUser: string,

@@ -439,6 +439,15 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       return found && recordOf(found);
     },
 
+    find(apiUser, key) {
+      const found = row<{ id: string }>(
+        'SELECT id FROM message WHERE api_user = ? AND key = ?',
+        apiUser,
+        key,
+      );
+      return found?.id ?? null;
+    },
+
     list(apiUser, { state, limit, cursor }) {
       const before = cursor === null ? Number.MAX_SAFE_INTEGER : seqOf(cursor);
       if (before === null) return { records: [], cursor: null };

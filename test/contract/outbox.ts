@@ -212,6 +212,7 @@ export function outboxContract(
       expect(await outbox.put(keyed('d'))).toEqual(known);
       expect(await claim()).toEqual([]);
       expect(idsOf((await list()).records)).toEqual(['a']);
+      expect(await outbox.find('ifaxin', KEY.key)).toBe('a');
     });
 
     test('with another request is a mismatch in every state', async () => {
@@ -233,9 +234,10 @@ export function outboxContract(
 
     test('is an api_user’s own', async () => {
       await putAll(keyed('a'), keyed('b', { apiUser: 'other' }));
-      expect(await outbox.put(keyed('c'))).toEqual({ state: 'known', id: 'a' });
-      expect(await outbox.put(keyed('c', { apiUser: 'other' }))).toEqual({ state: 'known', id: 'b' });
-      expect(await outbox.put(keyed('c', { apiUser: 'third' }))).toEqual({ state: 'put', id: 'c' });
+      expect(await outbox.find('ifaxin', KEY.key)).toBe('a');
+      expect(await outbox.find('other', KEY.key)).toBe('b');
+      expect(await outbox.find('third', KEY.key)).toBeNull();
+      expect(await outbox.find('ifaxin', 'another')).toBeNull();
     });
 
     test('of many at once keeps one message', async () => {
@@ -256,6 +258,7 @@ export function outboxContract(
       expect(await outbox.put(keyed('a'))).toEqual({ state: 'known', id: 'a' });
       advance(2 * MINUTE);
       await outbox.sweep();
+      expect(await outbox.find('ifaxin', KEY.key)).toBeNull();
       const createdAt = Date.now();
       await putAll(keyed('a', { content: new TextEncoder().encode('again') }));
       expect(await read('a')).toMatchObject({ state: 'queued', createdAt });
@@ -698,6 +701,7 @@ export function outboxContract(
       const full = { state: 'full', retryAfterMs: expect.any(Number) };
       expect(await outbox.put(large('b', { key: { key: 'l', fingerprint: 'print' } }))).toEqual(full);
       expect(await outbox.read('ifaxin', 'b')).toBeNull();
+      expect(await outbox.find('ifaxin', 'l')).toBeNull();
       // What is known needs no room.
       expect(await outbox.put(large('c', { key: { key: 'k', fingerprint: 'print' } }))).toEqual({
         state: 'known',

@@ -128,6 +128,7 @@ test('a state that cannot be read is the failure of its own message', async () =
   const outbox: OutboxDoor = {
     put: (entry) => kept.put(entry),
     cancel: (...message) => kept.cancel(...message),
+    find: (...key) => kept.find(...key),
     list: (...page) => kept.list(...page),
     async read(apiUser, id) {
       if (id === unreadable) throw new StoreUnavailable('away');

@@ -409,6 +409,14 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       return found && !isForgotten(found.kept) ? recordOf(found.kept) : null;
     },
 
+    async find(apiUser, key) {
+      const stored = await bucket.get(await keyPath(apiUser, key));
+      if (!stored) return null;
+      const { id } = parse<Reservation>(stored.body);
+      const found = await load(apiUser, id);
+      return found && !isForgotten(found.kept) ? id : null;
+    },
+
     async list(apiUser, { state, limit, cursor }) {
       const prefix = `body/${segment(apiUser)}/`;
       const records: OutboxRecord[] = [];

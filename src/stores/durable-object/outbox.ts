@@ -26,6 +26,7 @@ export interface RemoteOutbox {
   put(entry: NewEntry): Promise<Put>;
   cancel(apiUser: string, id: string): ReturnType<Outbox['cancel']>;
   read(apiUser: string, id: string): Promise<OutboxRecord | null>;
+  find(apiUser: string, key: string): Promise<string | null>;
   list(...asked: Parameters<Outbox['list']>): ReturnType<Outbox['list']>;
   ping(): Promise<void>;
 }
@@ -78,6 +79,10 @@ export abstract class OutboxObject extends DurableObject<unknown> implements Rem
 
   read(apiUser: string, id: string): Promise<OutboxRecord | null> {
     return this.outbox.read(apiUser, id);
+  }
+
+  find(apiUser: string, key: string): Promise<string | null> {
+    return this.outbox.find(apiUser, key);
   }
 
   list(...asked: Parameters<Outbox['list']>): ReturnType<Outbox['list']> {
@@ -171,6 +176,7 @@ function outboxOf(storage: Storage, tables: SqlOutbox): Outbox {
     postpone: (claim, at, attempt) => write(() => tables.postpone(claim, at, attempt)),
     cancel: (apiUser, id) => write(() => tables.cancel(apiUser, id)),
     read: async (apiUser, id) => tables.read(apiUser, id),
+    find: async (apiUser, key) => tables.find(apiUser, key),
     list: async (apiUser, asked) => tables.list(apiUser, asked),
     nextDueAt: async (except) => tables.nextDueAt(except),
     depth: async () => tables.depth(),
@@ -190,6 +196,7 @@ export function createDurableOutbox(
     put: (entry) => reached(() => objectOf(entry.apiUser).put(entry)),
     cancel: (apiUser, id) => reached(() => objectOf(apiUser).cancel(apiUser, id)),
     read: (apiUser, id) => reached(() => objectOf(apiUser).read(apiUser, id)),
+    find: (apiUser, key) => reached(() => objectOf(apiUser).find(apiUser, key)),
     list: (apiUser, asked) => reached(() => objectOf(apiUser).list(apiUser, asked)),
     ping: () => reached(() => objects.getByName(PING).ping()),
   };

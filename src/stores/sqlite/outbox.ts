@@ -290,6 +290,7 @@ export function openSqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
     postpone: (claim, at, failed) => write((outbox) => outbox.postpone(claim, at, failed)),
     cancel: (apiUser, id) => write((outbox) => outbox.cancel(apiUser, id)),
     read: (apiUser, id) => read((outbox) => outbox.read(apiUser, id)),
+    find: (apiUser, key) => read((outbox) => outbox.find(apiUser, key)),
     list: (apiUser, asked) => read((outbox) => outbox.list(apiUser, asked)),
     nextDueAt: (except) => read((outbox) => outbox.nextDueAt(except)),
     depth: () => read((outbox) => outbox.depth()),

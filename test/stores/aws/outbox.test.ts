@@ -204,6 +204,7 @@ describe('a put that breaks off', () => {
       expect(await outbox.put(entry('third', { key: { ...KEY, fingerprint: 'other' } }))).toEqual({
         state: 'mismatch',
       });
+      expect(await outbox.find('apiuser', KEY.key)).toBe(id);
       if (!(first instanceof Error)) expect(first).toMatchObject({ id });
 
       const { records } = await outbox.list('apiuser', { state: null, limit: 10, cursor: null });
@@ -509,6 +510,7 @@ test.each(['../apiuser/a', '..', '.', '', 'a/b', 'a.', '%2e%2e', 'ü', 'a'.repea
     expect(await outbox.cancel('apiuser', id)).toBeNull();
     for (const apiUser of ['other', '../apiuser', 'apiuser/', 'APIUSER', 'apiuse']) {
       expect(await outbox.read(apiUser, 'a')).toBeNull();
+      expect(await outbox.find(apiUser, KEY.key)).toBeNull();
       const options = { state: null, limit: 10, cursor: null };
       expect(await outbox.list(apiUser, options)).toEqual({ records: [], cursor: null });
     }
@@ -560,6 +562,7 @@ describe('a store that is away', () => {
     ['postpone', (outbox, claim) => outbox.postpone(claim, 0, null)],
     ['cancel', (outbox) => outbox.cancel('apiuser', 'a')],
     ['read', (outbox) => outbox.read('apiuser', 'a')],
+    ['find', (outbox) => outbox.find('apiuser', KEY.key)],
     ['list', (outbox) => outbox.list('apiuser', { state: null, limit: 1, cursor: null })],
     ['depth', (outbox) => outbox.depth()],
     ['ping', (outbox) => outbox.ping()],

@@ -121,6 +121,12 @@ export type Put =
   /** OUTBOX_MAX_BYTES are waiting. */
   | { readonly state: 'full'; readonly retryAfterMs: number };
 
+/** Whose an idempotency key is. */
+export interface KeyHolder {
+  readonly id: string;
+  readonly fingerprint: string;
+}
+
 /** What waits, for probes and metrics. */
 export interface Depth {
   /** Messages in `queued` and `sending`. */
@@ -159,8 +165,8 @@ export interface Outbox {
   /** Only while it waits: `sending` and what has ended is `not-cancellable`. Null where the caller has no such message. */
   cancel(apiUser: string, id: string): Promise<'cancelled' | 'not-cancellable' | null>;
   read(apiUser: string, id: string): Promise<OutboxRecord | null>;
-  /** The id under an idempotency key (as a store key), or null. */
-  find(apiUser: string, key: string): Promise<string | null>;
+  /** The message under an idempotency key (as a store key), and the fingerprint of its request; or null. */
+  find(apiUser: string, key: string): Promise<KeyHolder | null>;
   /** Newest first. A cursor is opaque; null where there is no further page, or from the start. */
   list(
     apiUser: string,

@@ -32,6 +32,7 @@ import { createBoundedServer } from './http-connections.ts';
 import { logWriter } from './log-writer.ts';
 import { openOutbox } from './outbox.ts';
 import { watchProcess } from './process-metrics.ts';
+import { withQueuedKeys } from './queued-keys.ts';
 import { referenceFiles } from './reference-files.ts';
 import { SANDBOX_HOOKS, surroundingsOf } from './sandbox-console.ts';
 import { createStores } from './stores.ts';
@@ -116,6 +117,9 @@ export async function start(
     });
   const gateway = await createGateway(config, {
     ...stores,
+    // Redis keeps the keys of queued messages itself.
+    idempotency:
+      outbox && !config.redis ? withQueuedKeys(stores.idempotency, outbox.outbox) : stores.idempotency,
     ready: async () => ({ ...(await stores.ready()), ...(await outbox?.ready()) }),
     quota,
     deliverer,

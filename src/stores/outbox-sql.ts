@@ -13,6 +13,7 @@ import {
   type Attempt,
   type Claim,
   END_STATES,
+  type KeyHolder,
   MOST_ATTEMPTS_KEPT,
   type NewEntry,
   OUTBOX_STATES,
@@ -310,14 +311,13 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     sent: JSON.stringify(facts),
   });
 
+  const holderOf = (apiUser: string, key: string) =>
+    row<KeyHolder>('SELECT id, fingerprint FROM message WHERE api_user = ? AND key = ?', apiUser, key);
+
   /** Why a message is not put; null where it can be. */
   const refusal = ({ apiUser, key }: NewEntry, takes: number): Put | null => {
     if (key) {
-      const known = row<{ id: string; fingerprint: string }>(
-        'SELECT id, fingerprint FROM message WHERE api_user = ? AND key = ?',
-        apiUser,
-        key.key,
-      );
+      const known = holderOf(apiUser, key.key);
       if (known && known.fingerprint !== key.fingerprint) return { state: 'mismatch' };
       if (known) return { state: 'known', id: known.id };
     }
@@ -440,12 +440,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     },
 
     find(apiUser, key) {
-      const found = row<{ id: string }>(
-        'SELECT id FROM message WHERE api_user = ? AND key = ?',
-        apiUser,
-        key,
-      );
-      return found?.id ?? null;
+      return holderOf(apiUser, key);
     },
 
     list(apiUser, { state, limit, cursor }) {

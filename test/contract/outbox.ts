@@ -212,7 +212,7 @@ export function outboxContract(
       expect(await outbox.put(keyed('d'))).toEqual(known);
       expect(await claim()).toEqual([]);
       expect(idsOf((await list()).records)).toEqual(['a']);
-      expect(await outbox.find('ifaxin', KEY.key)).toBe('a');
+      expect(await outbox.find('ifaxin', KEY.key)).toEqual({ id: 'a', fingerprint: 'print' });
     });
 
     test('with another request is a mismatch in every state', async () => {
@@ -234,8 +234,8 @@ export function outboxContract(
 
     test('is an api_user’s own', async () => {
       await putAll(keyed('a'), keyed('b', { apiUser: 'other' }));
-      expect(await outbox.find('ifaxin', KEY.key)).toBe('a');
-      expect(await outbox.find('other', KEY.key)).toBe('b');
+      expect(await outbox.find('ifaxin', KEY.key)).toMatchObject({ id: 'a' });
+      expect(await outbox.find('other', KEY.key)).toMatchObject({ id: 'b' });
       expect(await outbox.find('third', KEY.key)).toBeNull();
       expect(await outbox.find('ifaxin', 'another')).toBeNull();
     });

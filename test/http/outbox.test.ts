@@ -1,5 +1,8 @@
 /** Messages for later over HTTP, from their 202 to upstream. */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MESSAGE, type Running, startPostern, TOKEN } from '../support/postern.ts';
 import type { UpstreamOptions } from '../support/upstream.ts';
@@ -166,6 +169,29 @@ describe('an Idempotency-Key', () => {
     const other = await postern.send({ ...MESSAGE, subject: 'another' }, headers);
     expect(await other.json()).toMatchObject({ code: 'idempotency-key-reused' });
     expect(postern.upstream.taken).toHaveLength(1);
+  });
+
+  test('of a queued message holds at both doors after a restart, in the file alone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'postern-keys-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const OUTBOX = join(folder, 'outbox.db');
+    const key = { 'Idempotency-Key': 'k' };
+    const before = await open({ OUTBOX });
+    const { id } = await json<State>(before.send(MESSAGE, { ...LATER, ...key }));
+    await until(before, id, 'accepted');
+    expect((await before.send(MESSAGE, key)).status).toBe(422);
+    await before.close();
+
+    const after = await open({ OUTBOX });
+    const now = await after.send(MESSAGE, key);
+    expect([now.status, await now.json()]).toEqual([
+      422,
+      expect.objectContaining({ code: 'idempotency-key-reused' }),
+    ]);
+    const later = await after.send(MESSAGE, { ...LATER, ...key });
+    expect([later.status, await later.json()]).toEqual([202, expect.objectContaining({ id })]);
+    expect((await after.send(MESSAGE, { 'Idempotency-Key': 'another' })).status).toBe(200);
+    expect(after.upstream.taken).toHaveLength(1);
   });
 });
 

@@ -412,9 +412,9 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     async find(apiUser, key) {
       const stored = await bucket.get(await keyPath(apiUser, key));
       if (!stored) return null;
-      const { id } = parse<Reservation>(stored.body);
+      const { id, fingerprint } = parse<Reservation>(stored.body);
       const found = await load(apiUser, id);
-      return found && !isForgotten(found.kept) ? id : null;
+      return found && !isForgotten(found.kept) ? { id, fingerprint } : null;
     },
 
     async list(apiUser, { state, limit, cursor }) {

@@ -3,6 +3,7 @@
 import { DurableObject, type DurableObjectNamespace, type DurableObjectState } from 'cloudflare:workers';
 import {
   type Claim,
+  type KeyHolder,
   type NewEntry,
   type Outbox,
   type OutboxDoor,
@@ -26,7 +27,7 @@ export interface RemoteOutbox {
   put(entry: NewEntry): Promise<Put>;
   cancel(apiUser: string, id: string): ReturnType<Outbox['cancel']>;
   read(apiUser: string, id: string): Promise<OutboxRecord | null>;
-  find(apiUser: string, key: string): Promise<string | null>;
+  find(apiUser: string, key: string): Promise<KeyHolder | null>;
   list(...asked: Parameters<Outbox['list']>): ReturnType<Outbox['list']>;
   ping(): Promise<void>;
 }
@@ -81,7 +82,7 @@ export abstract class OutboxObject extends DurableObject<unknown> implements Rem
     return this.outbox.read(apiUser, id);
   }
 
-  find(apiUser: string, key: string): Promise<string | null> {
+  find(apiUser: string, key: string): Promise<KeyHolder | null> {
     return this.outbox.find(apiUser, key);
   }
 

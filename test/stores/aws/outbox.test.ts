@@ -204,7 +204,7 @@ describe('a put that breaks off', () => {
       expect(await outbox.put(entry('third', { key: { ...KEY, fingerprint: 'other' } }))).toEqual({
         state: 'mismatch',
       });
-      expect(await outbox.find('apiuser', KEY.key)).toBe(id);
+      expect(await outbox.find('apiuser', KEY.key)).toEqual({ id, fingerprint: KEY.fingerprint });
       if (!(first instanceof Error)) expect(first).toMatchObject({ id });
 
       const { records } = await outbox.list('apiuser', { state: null, limit: 10, cursor: null });

@@ -56,7 +56,8 @@ export function createEnqueue(options: {
     if (found.state !== 'fresh' && found.state !== 'lost') return keyFailure(found);
     const enqueued = await put(entry);
     if (found.state === 'fresh') {
-      if (isFailure(enqueued)) await idempotency.release(entry.key.key, found.token);
+      // A key that the outbox still has is the outbox's to keep: recorded anew, it would outlive its time.
+      if (isFailure(enqueued) || enqueued.replayed) await idempotency.release(entry.key.key, found.token);
       else await idempotency.finish(entry.key.key, found.token, enqueued.record.id);
     }
     return enqueued;

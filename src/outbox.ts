@@ -145,7 +145,10 @@ export type OutboxDoor = Pick<Outbox, 'put' | 'cancel' | 'read' | 'find' | 'list
  * own clock, which a test may set.
  */
 export interface Outbox {
-  /** Keeps the message and its key, all or nothing: when this resolves, it is safe. A known key gives its first id. */
+  /**
+   * Keeps the message and its key, all or nothing: when this resolves, it is safe. A known key gives its first id, until
+   * `KEPT_MS` after the end of its message; then it is a new one, and that message's state may go.
+   */
   put(entry: NewEntry): Promise<Put>;
   /**
    * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of the

@@ -9,6 +9,7 @@
  * `total` has one row: the schema's version, and what waits, so that neither a start nor a put has to count.
  */
 
+import { KEPT_MS } from '../idempotency.ts';
 import {
   type Attempt,
   type Claim,
@@ -312,7 +313,13 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
   });
 
   const holderOf = (apiUser: string, key: string) =>
-    row<KeyHolder>('SELECT id, fingerprint FROM message WHERE api_user = ? AND key = ?', apiUser, key);
+    row<KeyHolder>(
+      `SELECT id, fingerprint FROM message
+        WHERE api_user = ? AND key = ? AND (envelope IS NOT NULL OR at > ?)`,
+      apiUser,
+      key,
+      Date.now() - KEPT_MS,
+    );
 
   /** Why a message is not put; null where it can be. */
   const refusal = ({ apiUser, key }: NewEntry, takes: number): Put | null => {
@@ -347,6 +354,8 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       const takes = size + sending.length + sent.length;
       const refused = refusal(entry, takes);
       if (refused) return refused;
+      // The state of a message whose key has had its time gives way: it may have the same id.
+      if (key) query('DELETE FROM message WHERE api_user = ? AND key = ?', apiUser, key.key);
       const seq = ahead ?? ++lastSeq;
       const insert = `INSERT INTO message
         (seq, id, api_user, state, at, created_at, send_at, fence, marked, attempted, attempts, facts, size, bytes, envelope, key, fingerprint)

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { KEPT_MS } from '../../src/idempotency.ts';
 import {
   type Claim,
   MOST_ATTEMPTS_KEPT,
@@ -250,10 +251,48 @@ export function outboxContract(
       expect(puts.every((put) => 'id' in put && put.id === claimed.id)).toBe(true);
     });
 
-    test('is as long-lived as the state; then the same request, under the same id too, is a new one', async () => {
+    test('is kept while its message waits, however long', async () => {
+      await putAll(keyed('a', { sendAt: Date.now() + 5 * KEPT_MS }));
+      advance(4 * KEPT_MS);
+      expect(await outbox.put(keyed('b'))).toEqual({ state: 'known', id: 'a' });
+      expect(await outbox.find('ifaxin', KEY.key)).toMatchObject({ id: 'a' });
+      advance(KEPT_MS + LATE_MS);
+      await claimOne();
+      expect(await outbox.put(keyed('b'))).toEqual({ state: 'known', id: 'a' });
+    });
+
+    test.each([
+      ['settled', async () => outbox.settle(await claimOne(), ACCEPTED)],
+      ['cancelled', () => outbox.cancel('ifaxin', 'a')],
+    ])('lasts 24 hours from when it was %s; then another request is a new one', async (_, end) => {
+      await putAll(keyed('a'));
+      advance(KEPT_MS);
+      await end();
+      advance(KEPT_MS - MINUTE);
+      expect(await outbox.put(keyed('b'))).toEqual({ state: 'known', id: 'a' });
+      advance(2 * MINUTE);
+      expect(await outbox.find('ifaxin', KEY.key)).toBeNull();
+      expect(await stateOf('a')).not.toBe('queued');
+      const other = { ...KEY, fingerprint: 'other' };
+      await putAll(entry('b', { key: other }));
+      expect(await outbox.find('ifaxin', KEY.key)).toEqual({ id: 'b', fingerprint: 'other' });
+      expect(await outbox.put(keyed('c'))).toEqual({ state: 'mismatch' });
+      expect((await claimOne()).id).toBe('b');
+    });
+
+    test('that has had its time makes one message of many puts at once', async () => {
       await putAll(keyed('a'));
       await outbox.settle(await claimOne(), ACCEPTED);
-      advance(KEEP_MS - MINUTE);
+      advance(KEPT_MS + MINUTE);
+      const puts = await Promise.all(Array.from({ length: 10 }, () => outbox.put(keyed('a'))));
+      expect(puts.filter(({ state }) => state === 'put')).toHaveLength(1);
+      expect((await claimOne()).id).toBe('a');
+    });
+
+    test('ends after 24 hours under the same id too: its state is that of the new message', async () => {
+      await putAll(keyed('a'));
+      await outbox.settle(await claimOne(), ACCEPTED);
+      advance(KEPT_MS - MINUTE);
       await outbox.sweep();
       expect(await outbox.put(keyed('a'))).toEqual({ state: 'known', id: 'a' });
       advance(2 * MINUTE);

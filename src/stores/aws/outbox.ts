@@ -13,6 +13,7 @@
  */
 
 import { sha256 } from '../../digest.ts';
+import { KEPT_MS } from '../../idempotency.ts';
 import {
   type Attempt,
   type Claim,
@@ -110,9 +111,6 @@ const ORPHANED_MS = 5 * 60 * 1000;
 /** A wake outlasts the lease of its claim by this, so that it finds the lease at its end. */
 const AFTER_LEASE_MS = 1_000;
 
-/** A key whose message is gone is free after this; until then it may be that of a `put` that broke off. */
-const RESERVED_MS = 24 * 60 * 60 * 1000;
-
 /** How often a worker that is not woken by its runtime asks SQS, in milliseconds. */
 const POLL_MS = 1_000;
 
@@ -155,7 +153,9 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
   const send = (wake: Wake): Promise<void> =>
     queue.send(JSON.stringify(wake), wake.dueAt - now(), segment(wake.apiUser).slice(0, 128));
 
-  const isForgotten = ({ endedAt }: Kept): boolean => endedAt !== null && endedAt + keepMs <= now();
+  const endedAgo = ({ endedAt }: Kept, ms: number): boolean => endedAt !== null && endedAt + ms <= now();
+  const isForgotten = (kept: Kept): boolean => endedAgo(kept, keepMs);
+  const hasKey = (kept: Kept): boolean => !endedAgo(kept, Math.min(keepMs, KEPT_MS));
 
   /** An ended message keeps its place in the list and nothing of its body. */
   const empty = async (kept: Kept): Promise<void> => {
@@ -173,7 +173,8 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       if (!stored) continue;
       const theirs = parse<Reservation>(stored.body);
       const found = await load(entry.apiUser, theirs.id);
-      const isFree = found ? isForgotten(found.kept) : theirs.at + RESERVED_MS <= now();
+      // Without a message it may be that of a `put` that broke off.
+      const isFree = found ? !hasKey(found.kept) : theirs.at + KEPT_MS <= now();
       if (isFree) continue;
       if (theirs.fingerprint !== key.fingerprint) return { state: 'mismatch' };
       return found ? { state: 'known', id: theirs.id } : theirs.id;
@@ -325,7 +326,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
         const found = await load(apiUser, id);
         // Its own, where the answer to a first try was lost.
         if (found?.kept.name === kept.name) return { state: 'put', id };
-        if (found && !isForgotten(found.kept)) return { state: 'known', id };
+        if (found && hasKey(found.kept)) return { state: 'known', id };
         condition = found?.etag ?? ABSENT;
       }
     },
@@ -414,7 +415,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       if (!stored) return null;
       const { id, fingerprint } = parse<Reservation>(stored.body);
       const found = await load(apiUser, id);
-      return found && !isForgotten(found.kept) ? { id, fingerprint } : null;
+      return found && hasKey(found.kept) ? { id, fingerprint } : null;
     },
 
     async list(apiUser, { state, limit, cursor }) {

@@ -223,7 +223,8 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
   const { outbox, send, connections, deadlineMs, log } = options;
   /** Messages being sent, by api_user. */
   const sending = new Map<string, { readonly count: number; readonly bytes: number }>();
-  let messages = 0;
+  /** Ids of the messages being sent. */
+  const held = new Set<string>();
   let bytes = 0;
   /** The api_users that nothing is claimed of until then, and their failures in a row. */
   const resting = new Map<string, { readonly until: number; readonly failures: number }>();
@@ -255,23 +256,24 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
   };
 
   const begin = async (claim: Claim): Promise<void> => {
-    const { apiUser, content } = claim;
+    const { id, apiUser, content } = claim;
     const add = (one: 1 | -1) => {
       const before = sending.get(apiUser) ?? { count: 0, bytes: 0 };
       const after = { count: before.count + one, bytes: before.bytes + one * content.length };
       if (after.count > 0) sending.set(apiUser, after);
       else sending.delete(apiUser);
-      messages += one;
       bytes += one * content.length;
     };
     add(1);
+    held.add(id);
     try {
       rest(apiUser, await withDeadline(deadlineMs, (signal) => send(claim, signal)));
     } catch (error) {
       // Its lease runs out; the mark decides.
-      log.error('a queued message was let go', { id: claim.id, apiUser, error: String(error) });
+      log.error('a queued message was let go', { id, apiUser, error: String(error) });
     } finally {
       add(-1);
+      held.delete(id);
       ring();
     }
   };
@@ -294,7 +296,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
     if (bytes >= MOST_BYTES) return 0;
     let most = 0;
     for (const [apiUser, { count }] of sending) if (!except.has(apiUser)) most = Math.max(most, count);
-    return Math.min(connections - most, MOST_SENDING - messages);
+    return Math.min(connections - most, MOST_SENDING - held.size);
   };
 
   const sweepAtTimes = (now: number) => {
@@ -318,7 +320,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
       const count = roomFor(except);
       // The end of a message will ring.
       if (count <= 0) return null;
-      const claims = await outbox.claim({ count, leaseMs: deadlineMs + SETTLING_MS, except });
+      const claims = await outbox.claim({ count, leaseMs: deadlineMs + SETTLING_MS, except, held });
       for (const claim of claims) void begin(claim);
       if (claims.length > 0) continue;
       sweepAtTimes(now);
@@ -348,7 +350,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
       const isOver = closing || Date.now() >= until;
       const next = isOver ? Date.now() : await safeLook();
       if (rung && !isOver) continue;
-      if (messages === 0 && !sweeping) {
+      if (held.size === 0 && !sweeping) {
         running = null;
         return next;
       }

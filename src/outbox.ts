@@ -152,12 +152,14 @@ export interface Outbox {
   put(entry: NewEntry): Promise<Put>;
   /**
    * Up to `count` messages that are due, the oldest first within an api_user and the api_users in turn, none of the
-   * api_users in `except`. Ends leases that ran out, as the page above says.
+   * api_users in `except`. Ends leases that ran out, as the page above says, but those of the messages in `held`: the
+   * worker that asks is sending them, and a clock that was set forward must not end what it will settle.
    */
   claim(options: {
     readonly count: number;
     readonly leaseMs: number;
     readonly except: ReadonlySet<string>;
+    readonly held?: ReadonlySet<string>;
   }): Promise<readonly Claim[]>;
   /** The final dot is about to be written; false where the claim is no longer the owner's: then it must not be. */
   mark(claim: Claim): Promise<boolean>;

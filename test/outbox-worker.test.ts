@@ -737,6 +737,23 @@ describe('the worker', () => {
     expect(deliveries).toHaveLength(CONNECTIONS);
   });
 
+  test('a clock that is set forward while it sends takes no message from it', async () => {
+    const { held } = holding();
+    await putAll(entry('a'));
+    const running = worker();
+    const run = running.run();
+    await settled();
+    vi.setSystemTime(START + HOUR);
+    await putAll(entry('b'));
+    void running.run();
+    await settled();
+    expect(await read('a')).toMatchObject({ state: 'sending' });
+    for (const one of [...held]) one.release();
+    await run;
+    expect(await states()).toEqual({ accepted: 2 });
+    expect(deliveries).toHaveLength(2);
+  });
+
   test('past the time it was given it begins nothing more', async () => {
     await putAll(...many(3, 'm'));
     expect(await worker().run(START)).toBe(START);

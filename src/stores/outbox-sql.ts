@@ -264,12 +264,13 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
     if (ended) drop(ended);
   };
 
-  /** Ends the leases that ran out by `until`. */
-  const endLeases = (until: number) => {
+  /** Ends the leases that ran out by `until`, but those of the messages in `held`. */
+  const endLeases = (until: number, held: ReadonlySet<string> = NONE) => {
     const over = `SELECT id, api_user, fence, marked, at FROM message WHERE state = 'sending' AND at <= ?`;
     const due = `UPDATE message SET state = 'queued', at = ? WHERE id = ?`;
     type Over = { id: string; api_user: string; fence: number; marked: number; at: number };
     for (const { id, api_user, fence, marked, at } of query<Over>(over, until)) {
+      if (held.has(id)) continue;
       if (marked) {
         end(id, fence, failure('outcome-unknown', CRASHED));
         continue;
@@ -383,9 +384,9 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
       return { state: 'put', id };
     },
 
-    claim({ count, leaseMs, except }) {
+    claim({ count, leaseMs, except, held }) {
       const now = Date.now();
-      endLeases(now);
+      endLeases(now, held);
       const claims: Claimed[] = [];
       let claimed = 0;
       // An api_user that is served goes to the end of the map, and this loop comes by it again.

@@ -427,6 +427,19 @@ export function outboxContract(
       expect(await stateOf('a')).toBe('unknown');
     });
 
+    test('of a message that its worker is sending runs on, whatever the clock says', async () => {
+      await putAll(entry('held'), entry('other'));
+      const claims = await claim();
+      for (const one of claims) expect(await outbox.mark(one)).toBe(true);
+      advance(HOUR);
+      const held = new Set(['held']);
+      expect(await outbox.claim({ count: 100, leaseMs: LEASE_MS, except: NONE, held })).toEqual([]);
+      expect(await stateOf('held')).toBe('sending');
+      expect(await stateOf('other')).toBe('unknown');
+      await outbox.settle(claims.find(({ id }) => id === 'held') as Claim, ACCEPTED);
+      expect(await stateOf('held')).toBe('accepted');
+    });
+
     test('is nothing to its former owner', async () => {
       await putAll(entry('a'));
       const first = await claimOne();

@@ -331,9 +331,11 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
       }
     },
 
-    async claim({ count, leaseMs, except }) {
+    async claim({ count, leaseMs, except, held: sending }) {
       const start = now();
       const isExcepted = ({ body }: Received) => except.has(parseWake(body)?.apiUser ?? '');
+      // A wake that came twice: the one that is held is removed with its claim, the other finds it ended.
+      const isSending = ({ body }: Received) => sending?.has(parseWake(body)?.id ?? '');
       waiting = waiting.filter(({ hiddenUntil }) => hiddenUntil > start);
       const ready = waiting.filter((message) => !isExcepted(message)).slice(0, count);
       waiting = waiting.filter((message) => !ready.includes(message));
@@ -349,7 +351,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
           waiting.push(...kept.map((message) => ({ ...message, hiddenUntil: start + leaseMs })));
           if (early.length > 0) fruitlessAt = start;
           const resting = new Map([...except].map((apiUser) => [apiUser, start + POLL_MS]));
-          const others = received.filter((message) => !kept.includes(message));
+          const others = received.filter((message) => !kept.includes(message) && !isSending(message));
           await claimAll(others, leaseMs, resting, claims);
           if (received.length < asked) break;
         }

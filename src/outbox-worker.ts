@@ -39,9 +39,13 @@ export interface Postponed {
 
 /**
  * Sends a claimed message, and settles or postpones it; null where it has ended, or is another's by now. Rejects
- * where the store is away.
+ * where the store is away: until the lease ends it tries again, unless `closing` says that the process is to end.
  */
-export type SendClaim = (claim: Claim, signal: AbortSignal) => Promise<Postponed | null>;
+export type SendClaim = (
+  claim: Claim,
+  signal: AbortSignal,
+  closing?: AbortSignal,
+) => Promise<Postponed | null>;
 
 /** Before the second attempt, in milliseconds; doubled with each, up to the longest; with full jitter. */
 const FIRST_PAUSE_MS = 5_000;
@@ -67,28 +71,28 @@ export function createSendClaim(options: SenderOptions): SendClaim {
     return failure('upstream-credentials', `The settings name no account ${apiUser} any more.`);
   };
 
-  /** A write that the store does not take is tried again while the claim is this worker's. */
-  const write = async (claim: Claim, work: () => Promise<void>): Promise<void> => {
+  /** A write that the store does not take is tried again while the claim is this worker's, at the end once more. */
+  const write = async (claim: Claim, work: () => Promise<void>, closing?: AbortSignal): Promise<void> => {
     for (let pause = FIRST_REWRITE_MS; ; pause = Math.min(LONGEST_REWRITE_MS, pause * 2)) {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof StoreUnavailable) || Date.now() + pause >= claim.leasedUntil) throw error;
+        const isOver = closing?.aborted || Date.now() + pause >= claim.leasedUntil;
+        if (!(error instanceof StoreUnavailable) || isOver) throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await passed(pause, closing);
     }
   };
 
-  const postpone = async (claim: Claim, failed: Failure): Promise<Postponed> => {
+  const postpone = async (claim: Claim, failed: Failure, closing?: AbortSignal): Promise<Postponed> => {
     const { code, detail, smtp = null, retryAfterMs = 0 } = failed;
     const now = Date.now();
     if (code === 'quota-exceeded') {
       const until = now + Math.max(1, retryAfterMs);
-      await write(claim, () => outbox.postpone(claim, until, null));
+      await write(claim, () => outbox.postpone(claim, until, null), closing);
       return { code, until };
     }
     const until = Math.ceil(now + Math.max(retryAfterMs, pauseMs(claim.attempts)));
-    await write(claim, () => outbox.postpone(claim, until, { at: now, code, detail, smtp }));
     const { id, apiUser, attempts } = claim;
     log.warn('a queued message waits for another attempt', {
       id,
@@ -99,10 +103,11 @@ export function createSendClaim(options: SenderOptions): SendClaim {
       attempts: attempts + 1,
       nextAttemptAt: new Date(until).toISOString(),
     });
+    await write(claim, () => outbox.postpone(claim, until, { at: now, code, detail, smtp }), closing);
     return { code, until };
   };
 
-  return async function send(claim, signal) {
+  return async function send(claim, signal, closing) {
     const startedAt = performance.now();
     /** What the outbox said to the mark; null before it was asked. */
     let marked: boolean | StoreUnavailable | null = null;
@@ -140,14 +145,13 @@ export function createSendClaim(options: SenderOptions): SendClaim {
     if (said === false) return null;
     if (said instanceof StoreUnavailable) {
       const until = Date.now() + FIRST_PAUSE_MS;
-      await write(claim, () => outbox.postpone(claim, until, null));
+      await write(claim, () => outbox.postpone(claim, until, null), closing);
       return { code: 'store-unavailable', until };
     }
     if (outcome.delivery === 'not-sent' && waits(outcome.code)) {
       const isGivenUp = claim.firstAttemptAt !== null && Date.now() - claim.firstAttemptAt >= giveUpMs;
-      if (outcome.code === 'quota-exceeded' || !isGivenUp) return postpone(claim, outcome);
+      if (outcome.code === 'quota-exceeded' || !isGivenUp) return postpone(claim, outcome, closing);
     }
-    await write(claim, () => outbox.settle(claim, outcome));
     const { id, apiUser, label, envelope } = claim;
     emit(
       messageEvent(
@@ -164,9 +168,23 @@ export function createSendClaim(options: SenderOptions): SendClaim {
         { ...delivered, attempts: claim.attempts + delivered.attempts, replayed: false },
       ),
     );
+    // After the event: where this cannot be written, the log has the outcome all the same.
+    await write(claim, () => outbox.settle(claim, outcome), closing);
     return null;
   };
 }
+
+/** Waits so many milliseconds, or until the signal aborts. */
+const passed = (ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
 
 /** Whether a failure leaves hope. A wrong key is an operator's to mend: it loses no mail. */
 const waits = (code: FailureCode): boolean => kindOf(code).retryable || code === 'upstream-credentials';
@@ -229,7 +247,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
   /** The api_users that nothing is claimed of until then, and their failures in a row. */
   const resting = new Map<string, { readonly until: number; readonly failures: number }>();
   let running: Promise<number | null> | null = null;
-  let closing = false;
+  const closing = new AbortController();
   /** Something has happened since the worker looked. */
   let bell = Promise.withResolvers<void>();
   let rung = false;
@@ -267,10 +285,14 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
     add(1);
     held.add(id);
     try {
-      rest(apiUser, await withDeadline(deadlineMs, (signal) => send(claim, signal)));
+      rest(apiUser, await withDeadline(deadlineMs, (signal) => send(claim, signal, closing.signal)));
     } catch (error) {
       // Its lease runs out; the mark decides.
-      log.error('a queued message was let go', { id, apiUser, error: String(error) });
+      log.error('a queued message was let go', {
+        id,
+        apiUser,
+        error: String((error as Error).cause ?? error),
+      });
     } finally {
       add(-1);
       held.delete(id);
@@ -347,7 +369,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
     for (;;) {
       bell = Promise.withResolvers<void>();
       rung = false;
-      const isOver = closing || Date.now() >= until;
+      const isOver = closing.signal.aborted || Date.now() >= until;
       const next = isOver ? Date.now() : await safeLook();
       if (rung && !isOver) continue;
       if (held.size === 0 && !sweeping) {
@@ -368,7 +390,7 @@ export function createOutboxWorker(options: WorkerOptions): OutboxWorker {
       return running;
     },
     async close() {
-      closing = true;
+      closing.abort();
       ring();
       await running;
     },

@@ -391,6 +391,23 @@ describe('one message', () => {
     expect(await read('b')).toMatchObject({ state: 'unknown' });
   });
 
+  test('whose end cannot be written has its event all the same, once', async () => {
+    await putAll(entry('a'));
+    let refused = 0;
+    const settle: Outbox['settle'] = async (claim, outcome) => {
+      if (refused++ < 5) throw new StoreUnavailable('away');
+      return outbox.settle(claim, outcome);
+    };
+    const sent = sender({ outbox: { ...outbox, settle } })(await claimOne(), AbortSignal.timeout(10_000));
+    await settled();
+    expect(await read('a')).toMatchObject({ state: 'sending' });
+    expect(events).toMatchObject([{ id: 'a', outcome: 'accepted' }]);
+    await vi.advanceTimersByTimeAsync(10 * SECOND);
+    await sent;
+    expect(await read('a')).toMatchObject({ state: 'accepted' });
+    expect(events).toHaveLength(1);
+  });
+
   test('a bug before the dot is another attempt, one after it leaves the outcome unknown', async () => {
     upstream = async () => {
       throw new Error('a bug');
@@ -671,6 +688,24 @@ describe('the worker', () => {
         error: expect.stringContaining('away'),
       },
     ]);
+  });
+
+  test('at its end it tries once more what the outbox did not take, and says why it let go', async () => {
+    await putAll(entry('a'));
+    let tries = 0;
+    const settle = () => {
+      tries++;
+      return Promise.reject(new StoreUnavailable('away', { cause: new Error('ENOSPC') }));
+    };
+    const running = worker({ send: sender({ outbox: { ...outbox, settle } }) });
+    void running.run();
+    await settled();
+    expect(tries).toBe(1);
+    const before = Date.now();
+    await running.close();
+    expect([tries, Date.now() - before]).toEqual([2, 0]);
+    expect(lines).toMatchObject([{ event: 'a queued message was let go', id: 'a', error: 'Error: ENOSPC' }]);
+    expect(events).toMatchObject([{ id: 'a', outcome: 'accepted' }]);
   });
 
   test.each([0, 1])('what was due %i ms ago and is not given is asked for a little later', async (ms) => {

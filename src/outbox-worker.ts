@@ -9,7 +9,7 @@ import type { Account, Login } from './account.ts';
 import { withDeadline } from './deadline.ts';
 import { type Delivered, type Deliverer, NO_TIME } from './deliver.ts';
 import type { Log } from './log.ts';
-import { type Emit, messageEvent } from './message-event.ts';
+import { type Emit, type MessageEvent, messageEvent } from './message-event.ts';
 import { type Claim, type Outbox, SWEEP_MS } from './outbox.ts';
 import { type Failure, type FailureCode, failure, kindOf } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
@@ -27,6 +27,8 @@ export interface SenderOptions {
   /** How long is tried from the first attempt on, in milliseconds. */
   readonly giveUpMs: number;
   readonly emit: Emit;
+  /** Sees the failure after which a message with a configured account's key waits: it has no event. */
+  readonly observe?: (failed: Pick<MessageEvent, 'apiUser' | 'code' | 'detail'>) => void;
   readonly log: Log;
 }
 
@@ -60,7 +62,7 @@ const pauseMs = (failures: number): number =>
   Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
 
 export function createSendClaim(options: SenderOptions): SendClaim {
-  const { outbox, deliver, accounts, quotaLimit, reserve, giveUpMs, emit, log } = options;
+  const { outbox, deliver, accounts, quotaLimit, reserve, giveUpMs, emit, observe, log } = options;
 
   /** How upstream is to be asked, and the calls of its window that a queued message may draw. */
   const loginOf = ({ apiUser, loginAs, apiKey, label }: Claim): { login: Login; limit: number } | Failure => {
@@ -103,6 +105,7 @@ export function createSendClaim(options: SenderOptions): SendClaim {
       attempts: attempts + 1,
       nextAttemptAt: new Date(until).toISOString(),
     });
+    if (claim.apiKey === null) observe?.({ apiUser, code, detail });
     await write(claim, () => outbox.postpone(claim, until, { at: now, code, detail, smtp }), closing);
     return { code, until };
   };

@@ -178,6 +178,17 @@ describe('one message', () => {
     ]);
   });
 
+  test.each([
+    ['the account’s', null, [{ apiUser: 'ifaxin', code: 'upstream-credentials', detail: 'Refused.' }]],
+    ['its caller’s own', 'own', []],
+  ])('whose key upstream refuses tells the probe, where the key is %s', async (_, apiKey, told) => {
+    upstream = async () => failure('upstream-credentials', 'Refused.');
+    const seen: unknown[] = [];
+    await putAll(entry('a', { apiKey }));
+    await sender({ observe: (refused) => seen.push(refused) })(await claimOne(), AbortSignal.timeout(10_000));
+    expect(seen).toEqual(told);
+  });
+
   test('a failure that waits is logged without a word of the message', async () => {
     upstream = async () => failure('upstream-busy', 'Upstream deferred the message.');
     await sendOne({ content: new TextEncoder().encode('a body that is secret'), apiKey: 'a secret' });

@@ -19,7 +19,7 @@ import type { Failure } from '../outcome.ts';
 import type { Quota } from '../quota.ts';
 import { createSend } from '../send.ts';
 import { createSubmit, type Submit } from '../submit.ts';
-import { createReadiness } from './readiness.ts';
+import { createReadiness, type ReadinessProbe } from './readiness.ts';
 
 /** What differs between the runtimes. */
 export interface Edges {
@@ -51,7 +51,7 @@ export interface Gateway {
   readonly authenticator: Authenticator;
   /** For what a door refuses before it is submitted. */
   readonly emit: Emit;
-  readonly ready: () => Promise<Readiness>;
+  readonly readiness: ReadinessProbe;
   /** The configured accounts, as they are now. */
   accounts(): readonly ConfiguredAccount[];
   /** Replaces the accounts, from the next request on. */
@@ -69,7 +69,6 @@ export async function createGateway(config: Config, edges: Edges): Promise<Gatew
     accounts: () => accounts,
     deadlineMs: config.deadlineMs,
   });
-  const { ready } = readiness;
   const emit: Emit = (event) => {
     edges.log.info('message', { ...event });
     readiness.observe(event);
@@ -102,7 +101,7 @@ export async function createGateway(config: Config, edges: Edges): Promise<Gatew
   }
   const app = createApp({
     ...edges,
-    ready,
+    ready: readiness.ready,
     authenticator,
     outbox,
     send,
@@ -116,7 +115,7 @@ export async function createGateway(config: Config, edges: Edges): Promise<Gatew
     submit,
     authenticator,
     emit,
-    ready,
+    readiness,
     accounts: () => accounts,
     updateAccounts(updated) {
       accounts = updated;

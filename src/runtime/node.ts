@@ -113,6 +113,7 @@ export async function start(
       deliver: deliverer.deliver,
       accounts: () => gateway.accounts(),
       emit: (event) => gateway.emit(event),
+      observe: (failed) => gateway.readiness.observe(failed),
       log,
     });
   const gateway = await createGateway(config, {
@@ -200,7 +201,7 @@ export async function start(
     smtpPort,
     smtpsPort,
     sandbox,
-    ready: gateway.ready,
+    ready: gateway.readiness.ready,
     async reload(readSettings) {
       try {
         const { accounts, smtpDoor: door } = read(readSettings());

@@ -1,13 +1,14 @@
 /** The outbox on Node, by the settings, and what wakes its worker. */
 
-import type { Account } from '../account.ts';
 import type { Config } from '../config.ts';
-import type { Deliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
-import type { Log } from '../log.ts';
-import type { Emit } from '../message-event.ts';
 import type { Outbox } from '../outbox.ts';
-import { createOutboxWorker, createSendClaim, type OutboxWorker } from '../outbox-worker.ts';
+import {
+  createOutboxWorker,
+  createSendClaim,
+  type OutboxWorker,
+  type SenderOptions,
+} from '../outbox-worker.ts';
 import { openSqliteOutbox, type SqliteOutbox } from '../stores/sqlite/outbox.ts';
 import { openAwsOutbox } from './aws-outbox.ts';
 import { outboxReadiness } from './outbox-readiness.ts';
@@ -34,7 +35,7 @@ const LONGEST_SLEEP_MS = 60_000;
 export function openOutbox(
   settings: NonNullable<Config['outbox']>,
   config: Config,
-  edges: { deliver: Deliverer['deliver']; accounts: () => readonly Account[]; emit: Emit; log: Log },
+  edges: Pick<SenderOptions, 'deliver' | 'accounts' | 'emit' | 'observe' | 'log'>,
 ): RunningOutbox {
   const { log } = edges;
   const { deadlineMs, smtp, quota } = config;

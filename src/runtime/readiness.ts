@@ -5,7 +5,7 @@ import { withDeadline } from '../deadline.ts';
 import type { Deliverer } from '../deliver.ts';
 import type { Readiness } from '../http/app.ts';
 import type { Log } from '../log.ts';
-import type { Emit } from '../message-event.ts';
+import type { MessageEvent } from '../message-event.ts';
 import { type Failure, kindOf } from '../outcome.ts';
 import { canonicalApiUser } from '../sendcloud.ts';
 
@@ -31,8 +31,8 @@ interface Proof {
 export interface ReadinessProbe {
   /** Null for each part that is well, or what is wrong with it. Never the name of an account: anyone may ask. */
   ready(): Promise<Readiness>;
-  /** A message whose login upstream refused tells as well. */
-  observe: Emit;
+  /** A message whose login upstream refused tells as well, also one that waits for another attempt. */
+  observe(event: Pick<MessageEvent, 'apiUser' | 'code' | 'detail'>): void;
 }
 
 export function createReadiness(options: {

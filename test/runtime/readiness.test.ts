@@ -69,6 +69,21 @@ describe('readiness', () => {
     expect(postern.upstream.logins).toHaveLength(2);
   });
 
+  it('hears of it from queued messages, which wait and have no event', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const accounts: Record<string, string> = { ifaxin: 'the-key' };
+    await using postern = await startPostern({}, { accounts });
+    expect(await probe(postern)).toMatchObject({ status: 200 });
+    accounts.ifaxin = 'another-key';
+    pass(2_000);
+    for (let n = 0; n < 2; n++) await postern.send(MESSAGE, { Prefer: 'respond-async' });
+    await vi.waitFor(() => expect(logged(postern, 'upstream login failed')).not.toEqual([]), 5_000);
+    expect(await probe(postern)).toMatchObject({ status: 503, parts: { credentials: expect.any(String) } });
+    expect(logged(postern, 'upstream login failed')).toMatchObject([
+      { apiUser: 'ifaxin', code: 'upstream-credentials' },
+    ]);
+  });
+
   it('makes no login where upstream does not even greet, and one as soon as it does', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     await using postern = await startPostern(

@@ -4,11 +4,12 @@ import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ROOT, runToEnd, startChild } from '../support/child.ts';
 import { authority, MESSAGE, TOKEN } from '../support/postern.ts';
 import { startUpstream, type UpstreamOptions } from '../support/upstream.ts';
@@ -60,6 +61,15 @@ async function startDeployed(
   return { postern, upstream, post, cwd };
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 describe('npm start', () => {
   it('prints a curl line that works as printed, and shows the message that arrived', async () => {
     const cwd = await emptyFolder();
@@ -87,6 +97,49 @@ describe('npm start', () => {
     expect(await (await fetch(caUrl)).text()).toBe(written);
     expect(postern.output()).toContain(`NODE_EXTRA_CA_CERTS=${cwd}/data/sandbox-ca.pem`);
     expect(await postern.close()).toBe(0);
+  });
+
+  it.each([
+    ['whose reader has gone', '2> >(true)'],
+    ['on a full disk', '2> /dev/full'],
+  ])('goes on sending without a log %s', async (_, redirection) => {
+    const cwd = await emptyFolder();
+    const upstream = await startUpstream({ certificate: await authority.issue() });
+    await writeFile(join(cwd, 'ca.pem'), authority.cert);
+    const port = await freePort();
+    // Its output says when the shell has started it: there is no log.
+    const script = `echo started; exec '${process.execPath}' '${LAUNCHER}' ${redirection}`;
+    const postern = await startChild({
+      program: 'bash',
+      command: ['-c', script],
+      cwd,
+      environment: {
+        NODE_EXTRA_CA_CERTS: join(cwd, 'ca.pem'),
+        SENDCLOUD_API_USER: 'ifaxin',
+        SENDCLOUD_API_KEY: 'the-key',
+        GATEWAY_TOKENS: TOKEN,
+        SMTP_HOST: 'localhost',
+        SMTP_PORTS: String(upstream.port),
+        PORT: String(port),
+        OUTBOX: 'off',
+      },
+      ready: /started/,
+    });
+    onTestFinished(async () => {
+      await postern.close();
+      await upstream.close();
+    });
+    const send = () =>
+      fetch(`http://127.0.0.1:${port}/v1/messages`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify(MESSAGE),
+      });
+    await vi.waitFor(send, { timeout: 20_000, interval: 100 });
+    for (let n = 0; n < 3; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect((await send()).status).toBe(200);
+    }
   });
 
   it('hands SIGTERM on to the server', async () => {

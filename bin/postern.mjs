@@ -9,7 +9,10 @@ if (major < 22 || (major === 22 && minor < 18)) {
       'Install Node 24; a clone has it on Linux after "npm ci --omit=dev", and "npm start" uses it.',
   );
 } else {
-  import('../src/runtime/main.ts').then(({ main }) => main()).catch(stopWithout);
+  // It asks for a reload, and during the start it must not end the process.
+  const hangUps = [];
+  process.on('SIGHUP', (signal) => hangUps.push(signal));
+  import('../src/runtime/main.ts').then(({ main }) => main(hangUps)).catch(stopWithout);
 }
 
 /** A package that is not there is the installation's fault; anything else is a bug, and shows where. */

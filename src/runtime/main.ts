@@ -8,7 +8,8 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import { readEnvironment } from './environment.ts';
 import { type Postern, SANDBOX_TOKEN, start } from './node.ts';
 
-export async function main(): Promise<void> {
+/** @param hangUps - every SIGHUP since the process began, also those to come */
+export async function main(hangUps: readonly NodeJS.Signals[]): Promise<void> {
   let postern: Postern;
   try {
     postern = await start(readEnvironment(process.env));
@@ -23,9 +24,16 @@ export async function main(): Promise<void> {
   }
   // Logs in at once: a wrong api_key is in the log before the first message.
   void postern.ready();
-  if (postern.sandbox) console.log(howToTry(postern, writeAuthority(postern.sandbox)));
-  // A sandbox ends with its terminal, whose end is a SIGHUP too.
-  else process.on('SIGHUP', () => void postern.reload(() => readEnvironment(process.env)));
+  if (postern.sandbox) {
+    console.log(howToTry(postern, writeAuthority(postern.sandbox)));
+    // It ends with its terminal, whose end is a SIGHUP too.
+    process.removeAllListeners('SIGHUP');
+    if (hangUps.length > 0) process.kill(process.pid, 'SIGHUP');
+  } else {
+    const reload = () => void postern.reload(() => readEnvironment(process.env));
+    process.on('SIGHUP', reload);
+    if (hangUps.length > 0) reload();
+  }
 }
 
 /** The file of the sandbox's authority, anew at every start; null where none can be written. */

@@ -243,6 +243,25 @@ describe('npm start', () => {
     expect((await inFlight).status).toBe(200);
   });
 
+  it('is not ended by a SIGHUP during its start, and reloads after it', async () => {
+    const cwd = await emptyFolder();
+    const preload = join(cwd, 'hang-up.mjs');
+    await writeFile(
+      preload,
+      `process.on('newListener', function hangUp(event) {
+        if (event !== 'SIGHUP') return;
+        process.off('newListener', hangUp);
+        const isOpen = process.getActiveResourcesInfo().includes('TCPServerWrap');
+        console.error(isOpen ? 'hung up late' : 'hung up early');
+        process.kill(process.pid, 'SIGHUP');
+      });`,
+    );
+    const { postern, post } = await startDeployed({ NODE_OPTIONS: `--import=${preload}` }, { cwd });
+    expect(postern.output()).toContain('hung up early');
+    await expect.poll(postern.output, { timeout: 10_000 }).toContain('"event":"reloaded"');
+    expect((await post()).status).toBe(200);
+  });
+
   it('on SIGHUP shows the certificate of today, and connections that stand go on', async () => {
     const cwd = await emptyFolder();
     const files = { SMTP_DOOR_CERT: join(cwd, 'cert.pem'), SMTP_DOOR_KEY: join(cwd, 'key.pem') };

@@ -2,6 +2,7 @@
 
 import { policyFailure } from './account.ts';
 import { type Idempotency, type IdempotencyState, KEPT_MS, storeKey } from './idempotency.ts';
+import type { Log } from './log.ts';
 import type { NewEntry, OutboxDoor, OutboxRecord, Put, SentFacts } from './outbox.ts';
 import { type Failure, failure, isFailure } from './outcome.ts';
 import { canonicalApiUser } from './sendcloud.ts';
@@ -28,8 +29,9 @@ export function createEnqueue(options: {
   outbox: Pick<OutboxDoor, 'put' | 'read'>;
   idempotency: Idempotency;
   wake: (apiUser: string) => void;
+  log: Log;
 }): Enqueue {
-  const { outbox, idempotency, wake } = options;
+  const { outbox, idempotency, wake, log } = options;
 
   return async function enqueue(submission, { id, facts, sendAt }) {
     const { caller, label, envelope, content, idempotency: key } = submission;
@@ -47,14 +49,15 @@ export function createEnqueue(options: {
       sendAt,
       key: key && { key: storeKey(apiUser, key), fingerprint: key.fingerprint },
     };
-    if (!entry.key) return put(entry);
+    const { requestId } = submission.facts.origin;
+    if (!entry.key) return put(entry, requestId);
 
     const found = await begin(apiUser, entry.key, id);
     if (!found) return unavailable();
     if (found.state === 'replay') return known(apiUser, found.record);
     // A key whose owner vanished while it put the message has sent nothing: the outbox knows whether it is there.
     if (found.state !== 'fresh' && found.state !== 'lost') return keyFailure(found);
-    const enqueued = await put(entry);
+    const enqueued = await put(entry, requestId);
     if (found.state === 'fresh') {
       // A key that the outbox still has is the outbox's to keep: recorded anew, it would outlive its time.
       if (isFailure(enqueued) || enqueued.replayed) await idempotency.release(entry.key.key, found.token);
@@ -75,13 +78,14 @@ export function createEnqueue(options: {
     });
   }
 
-  async function put(entry: NewEntry): Promise<Enqueued | Failure> {
+  async function put(entry: NewEntry, requestId: string): Promise<Enqueued | Failure> {
     let done: Put;
     try {
       done = await outbox.put(entry);
     } catch (error) {
-      if (error instanceof StoreUnavailable) return outboxAway();
-      throw error;
+      if (!(error instanceof StoreUnavailable)) throw error;
+      log.error('the outbox is away', { requestId, error: String(error.cause ?? error) });
+      return outboxAway();
     }
     switch (done.state) {
       case 'mismatch':

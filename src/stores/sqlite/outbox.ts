@@ -298,8 +298,8 @@ export function openSqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
       while ((await write((outbox) => outbox.sweep(MOST_SWEPT))) === MOST_SWEPT) await nextTurn();
       await vacuum();
     },
-    // An empty transaction: a file that cannot be locked for writing is no outbox.
-    ping: () => write(() => {}),
+    // Writes a page though nothing changes: an empty transaction would succeed on a full disk.
+    ping: () => write(() => void file.sql.query('PRAGMA user_version = 0')),
     hasten: (apiUser, id) =>
       write((outbox) => {
         const update = `UPDATE message SET at = ? WHERE id = ? AND api_user = ? AND state = 'queued' RETURNING id`;

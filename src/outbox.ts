@@ -172,11 +172,14 @@ export interface Outbox {
   read(apiUser: string, id: string): Promise<OutboxRecord | null>;
   /** The message under an idempotency key (as a store key), and the fingerprint of its request; or null. */
   find(apiUser: string, key: string): Promise<KeyHolder | null>;
-  /** Newest first. A cursor is opaque; null where there is no further page, or from the start. */
+  /**
+   * Newest first. A cursor is opaque; null where there is no further page, or from the start. The page is null where
+   * the cursor is none that a list gave.
+   */
   list(
     apiUser: string,
     options: { readonly state: OutboxState | null; readonly limit: number; readonly cursor: string | null },
-  ): Promise<{ readonly records: readonly OutboxRecord[]; readonly cursor: string | null }>;
+  ): Promise<{ readonly records: readonly OutboxRecord[]; readonly cursor: string | null } | null>;
   /**
    * When the next message is due, those of the api_users in `except` aside, or the next lease runs out; null where
    * nothing waits.

@@ -109,7 +109,7 @@ async function read(id: string, apiUser = 'ifaxin'): Promise<OutboxRecord> {
 }
 
 const states = async (apiUser = 'ifaxin') => {
-  const { records } = await outbox.list(apiUser, { state: null, limit: 100, cursor: null });
+  const { records = [] } = (await outbox.list(apiUser, { state: null, limit: 100, cursor: null })) ?? {};
   return Object.fromEntries(
     [...Map.groupBy(records, ({ state }) => state)].map(([state, all]) => [state, all.length]),
   );

@@ -25,7 +25,7 @@ const ListQuery = v.object({
       v.maxValue(MOST_LISTED, `"limit" must be at most ${MOST_LISTED}.`),
     ),
   ),
-  cursor: v.optional(v.pipe(v.string(), v.maxLength(500, '"cursor" must be one that a list returned.'))),
+  cursor: v.optional(v.string()),
 });
 
 /** @param outbox - null where there is none */
@@ -35,10 +35,16 @@ export function outboxRoutes(outbox: OutboxDoor | null): Routes {
   return createRoutes()
     .get('/', async (c) => {
       if (!outbox) return respondProblem(c, OFF);
+      const refuse = (why: string) => respondProblem(c, failure('invalid-request', why));
+      for (const [name, values] of Object.entries(c.req.queries())) {
+        if (!Object.hasOwn(ListQuery.entries, name)) return refuse(`There is no parameter "${name}".`);
+        if (values.length > 1) return refuse(`Give "${name}" once.`);
+      }
       const query = v.safeParse(ListQuery, c.req.query());
-      if (!query.success) return respondProblem(c, failure('invalid-request', query.issues[0].message));
-      const { state = null, limit = DEFAULT_LISTED, cursor = null } = query.output;
-      const page = await outbox.list(apiUserOf(c), { state, limit, cursor });
+      if (!query.success) return refuse(query.issues[0].message);
+      const { state = null, limit = DEFAULT_LISTED, cursor } = query.output;
+      const page = await outbox.list(apiUserOf(c), { state, limit, cursor: cursor || null });
+      if (!page) return refuse('"cursor" is one that a list answered.');
       const messages = page.records.map((record) => stateOf(c, record));
       return c.json({ messages, cursor: page.cursor } satisfies QueuedListBody);
     })

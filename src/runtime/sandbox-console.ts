@@ -63,7 +63,7 @@ export async function surroundingsOf(
     },
     outbox: outbox && {
       list: async () =>
-        (await outbox.outbox.list(owner, { state: null, limit: MOST_LISTED, cursor: null })).records,
+        (await outbox.outbox.list(owner, { state: null, limit: MOST_LISTED, cursor: null }))?.records ?? [],
       cancel: (id) => outbox.outbox.cancel(owner, id),
       hasten: (id) => outbox.hasten(owner, id),
     },

@@ -455,7 +455,7 @@ export function createSqlOutbox(database: SqlDatabase, { maxBytes, keepMs }: Sql
 
     list(apiUser, { state, limit, cursor }) {
       const before = cursor === null ? Number.MAX_SAFE_INTEGER : seqOf(cursor);
-      if (before === null) return { records: [], cursor: null };
+      if (before === null) return null;
       const select =
         'SELECT * FROM message WHERE api_user = ? AND state = ? AND seq < ? ORDER BY seq DESC LIMIT ?';
       // State by state, so that one index serves any list.

@@ -119,10 +119,14 @@ export function outboxContract(
   };
   const stateOf = async (id: string): Promise<OutboxState> => (await read(id)).state;
 
-  const list = (
+  const list = async (
     more: { state?: OutboxState; limit?: number; cursor?: string | null } = {},
     apiUser = 'ifaxin',
-  ) => outbox.list(apiUser, { state: null, limit: 100, cursor: null, ...more });
+  ) => {
+    const page = await outbox.list(apiUser, { state: null, limit: 100, cursor: null, ...more });
+    if (!page) throw new Error('the cursor is none of a list');
+    return page;
+  };
 
   async function putAll(...entries: readonly NewEntry[]): Promise<void> {
     for (const one of entries) expect(await outbox.put(one)).toEqual({ state: 'put', id: one.id });
@@ -688,10 +692,10 @@ export function outboxContract(
     });
 
     test.each(['', 'x', '-1', '1e9', '9'.repeat(40), "';--", 'é'])(
-      'a cursor %j that was never given shows nothing of another api_user',
+      'a cursor %j that was never given is told as such',
       async (cursor) => {
         await putAll(entry('a', { apiUser: 'other' }));
-        expect(await list({ cursor })).toEqual({ records: [], cursor: null });
+        expect(await outbox.list('ifaxin', { state: null, limit: 100, cursor })).toBeNull();
       },
     );
   });

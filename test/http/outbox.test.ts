@@ -230,6 +230,19 @@ describe('the list', () => {
       const response = await postern.request(`/v1/messages/${foreign.id}`, { method });
       expect(response.status).toBe(404);
     }
+    expect(await list('?cursor=')).toEqual({ ids, cursor: null });
+    for (const [query, name] of [
+      ['?cursor=x', 'cursor'],
+      ['?limit=1&colour=red', 'colour'],
+      ['?constructor=1', 'constructor'],
+      ['?state=queued&state=cancelled', 'state'],
+    ]) {
+      const response = await postern.request(`/v1/messages${query}`);
+      expect([response.status, await response.json()]).toEqual([
+        400,
+        expect.objectContaining({ code: 'invalid-request', detail: expect.stringContaining(`"${name}"`) }),
+      ]);
+    }
     expect((await postern.request('/v1/messages?state=gone')).status).toBe(400);
     expect((await postern.request('/v1/messages?limit=0')).status).toBe(400);
     expect((await postern.request('/v1/messages?limit=101')).status).toBe(400);

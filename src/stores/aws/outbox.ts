@@ -421,6 +421,7 @@ export function createAwsOutbox(options: AwsOutboxOptions): AwsOutbox {
     },
 
     async list(apiUser, { state, limit, cursor }) {
+      if (cursor !== null && !NAME.test(cursor)) return null;
       const prefix = `body/${segment(apiUser)}/`;
       const records: OutboxRecord[] = [];
       let after = cursor === null ? '' : prefix + cursor;
@@ -537,6 +538,9 @@ function parse<T>(body: Uint8Array): T {
 /** As a part of a key: every character but letters, digits, `-` and `_` is written as `.` and its bytes in hex. */
 const segment = (text: string): string =>
   text.replace(/[^\w-]/gu, (character) => Buffer.from(character).toString('hex').replace(/../g, '.$&'));
+
+/** What {@link createNames} makes. */
+const NAME = /^\d{17}-[\da-f]{8}-[\w.-]+$/;
 
 /** Ends the counting of S3's ascending order: later times make smaller names. */
 const LATEST = 9_999_999_999_999;

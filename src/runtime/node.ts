@@ -159,6 +159,7 @@ export async function start(
     createSmtpDoor({
       ...gateway,
       ...config,
+      accounts: gateway.accounts,
       certificate,
       clearAuth,
       sockets: doorSockets(MOST_SMTP_SOCKETS),

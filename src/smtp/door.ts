@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { SMTPServer, type SMTPServerError, type SMTPServerSession } from 'smtp-server';
+import type { Account } from '../account.ts';
 import type { Authenticator } from '../authenticate.ts';
 import type { Certificate } from '../certificate.ts';
 import { peerOf } from '../client-address.ts';
@@ -21,6 +22,8 @@ import { Turns } from './turns.ts';
 export interface SmtpDoorOptions {
   readonly submit: Submit;
   readonly authenticator: Pick<Authenticator, 'login'>;
+  /** The configured ones, as they are now. */
+  readonly accounts: () => readonly Account[];
   readonly certificate: Certificate;
   /** Announced as SIZE (RFC 1870), in octets. */
   readonly maxMessageBytes: number;
@@ -181,7 +184,9 @@ class Door implements SmtpDoor {
           .then((refused) => (refused ? callback(asError(refused)) : callback(null, { user: session.id })));
       },
       onMailFrom(sender, session, callback) {
-        callback(asErrorOrNull(sessionOf(session).mail(sender)));
+        void sessionOf(session)
+          .mail(sender)
+          .then((refused) => callback(asErrorOrNull(refused)));
       },
       onRcptTo(recipient, session, callback) {
         callback(asErrorOrNull(sessionOf(session).rcpt(recipient)));

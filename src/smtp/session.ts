@@ -1,7 +1,7 @@
 /** One client's session at the SMTP door: its login, its envelopes and its messages. */
 
 import type { SMTPServerAddress, SMTPServerAuthentication, SMTPServerDataStream } from 'smtp-server';
-import { policyFailure } from '../account.ts';
+import { type Account, policyFailure } from '../account.ts';
 import type { Authenticator } from '../authenticate.ts';
 import { peerOf } from '../client-address.ts';
 import { firstOf, withDeadline } from '../deadline.ts';
@@ -23,6 +23,8 @@ import type { Turns } from './turns.ts';
 export interface SessionContext {
   readonly submit: Submit;
   readonly authenticator: Pick<Authenticator, 'login'>;
+  /** Other ones after a reload: who has logged in before is then asked about again. */
+  readonly accounts: () => readonly Account[];
   readonly emit: Emit;
   readonly log: Log;
   readonly maxMessageBytes: number;
@@ -53,6 +55,9 @@ export class Session implements Seat {
   readonly #context: SessionContext;
   readonly #loginTimer: NodeJS.Timeout;
   #sender: Sender | null = null;
+  /** What the login came with, and the accounts at that time. */
+  #given: SMTPServerAuthentication | null = null;
+  #accounts: readonly Account[] = [];
   #isLoggingIn = false;
   #transaction: Transaction | null = null;
   #incoming: Incoming | null = null;
@@ -95,6 +100,7 @@ export class Session implements Seat {
   async logIn(given: SMTPServerAuthentication): Promise<Reply | null> {
     if (!this.#connection.takesAuth) return NOT_IN_THE_CLEAR;
     this.#isLoggingIn = true;
+    const accounts = this.#context.accounts();
     const sender = await this.#authenticate(given).catch((error) => this.#internal(error));
     this.#isLoggingIn = false;
     if (isFailure(sender)) return this.#refuseLogin(sender);
@@ -102,12 +108,16 @@ export class Session implements Seat {
     if (this.#isClosed || !this.#context.guests.take(holderOf(sender), this)) return CROWDED;
     clearTimeout(this.#loginTimer);
     this.#sender = sender;
+    this.#given = given;
+    this.#accounts = accounts;
     return null;
   }
 
   /** MAIL. */
-  mail(sender: SMTPServerAddress): Reply | null {
+  async mail(sender: SMTPServerAddress): Promise<Reply | null> {
     this.#abandon();
+    const revoked = await this.#checkAgain();
+    if (revoked) return this.#refuseLogin(revoked);
     const path = readSender(sender);
     const transaction: Transaction = {
       requestId: crypto.randomUUID(),
@@ -186,6 +196,17 @@ export class Session implements Seat {
       authenticator.login(name.apiUser, password ?? '', address, signal),
     );
     return isFailure(caller) ? caller : { caller, label: name.label };
+  }
+
+  /** Why the login would be refused by the accounts of today, after a reload; null where it would not. */
+  async #checkAgain(): Promise<Failure | null> {
+    const accounts = this.#context.accounts();
+    if (accounts === this.#accounts || !this.#given) return null;
+    const sender = await this.#authenticate(this.#given).catch((error) => this.#internal(error));
+    if (isFailure(sender)) return sender;
+    this.#sender = sender;
+    this.#accounts = accounts;
+    return null;
   }
 
   #refuseLogin(refused: Failure): Reply {

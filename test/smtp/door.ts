@@ -131,6 +131,7 @@ export async function openDoor(options: Partial<SmtpDoorOptions> = {}) {
   const logLines: string[] = [];
   const log = createLog('info', (line) => logLines.push(line));
   const door = createSmtpDoor({
+    accounts: () => [],
     submit: () => Promise.reject(new Error('No message was to come here')),
     authenticator: { login: async () => ({ account, ownKey: false }) },
     certificate,

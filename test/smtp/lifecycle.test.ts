@@ -140,3 +140,28 @@ it('keeps every secret out of its log', async () => {
     new RegExp(`own-key|a-wrong-key|${TOKEN}|private-|${authority.cert.slice(30, 60)}`),
   );
 });
+
+describe('after a reload', () => {
+  const YESTERDAY = 'the-token-of-yesterday';
+
+  it('an open session with a token of yesterday sends no more, one with a token of today goes on', async () => {
+    await using postern = await startDoor({ GATEWAY_TOKENS: `${TOKEN},${YESTERDAY}` });
+    const [revoked, kept] = [new Client(postern.smtpPort), new Client(postern.smtpPort)];
+    expect(await revoked.deliver({ password: YESTERDAY })).toMatch(/^250 /);
+    expect(await kept.deliver()).toMatch(/^250 /);
+    const settings = {
+      ...ACCOUNT,
+      ...certificateFiles,
+      SMTP_HOST: 'localhost',
+      SMTP_PORTS: String(postern.upstream.port),
+      SMTP_DOOR_PORT: '0',
+    };
+    await postern.reload(() => settings);
+    for (let n = 0; n < 2; n++) {
+      expect(await revoked.transact()).toMatch(/^535 /);
+      expect(await kept.transact()).toMatch(/^250 /);
+    }
+    expect(postern.upstream.taken).toHaveLength(4);
+    expect(postern.logged('login refused')).toMatchObject([{ code: 'unauthorized' }, {}]);
+  });
+});

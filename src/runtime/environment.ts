@@ -19,7 +19,9 @@ export function readEnvironment(environment: Environment): Environment {
     if (code === 'ENOENT') return environment;
     throw new ConfigError([`.env: the file cannot be read (${code})`]);
   }
-  const settings = { ...parseEnv(text), ...environment };
+  // An empty variable counts as unset.
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const settings = { ...parseEnv(text), ...set };
   if (namesNoAccount(settings)) {
     throw new ConfigError([
       '.env: names no account; set SENDCLOUD_API_USER, SENDCLOUD_API_KEY and GATEWAY_TOKENS there, or ACCOUNTS. ' +

@@ -200,8 +200,16 @@ describe('npm start', () => {
     const cwd = await emptyFolder();
     const secret = 'the-token-in-a-file-0';
     await writeFile(join(cwd, 'tokens'), `${secret}\n`);
-    await writeFile(join(cwd, '.env'), `GATEWAY_TOKENS_FILE='${cwd}/tokens'\nLOG_LEVEL=silent\n`);
-    const { post, postern } = await startDeployed({ GATEWAY_TOKENS: '', LOG_LEVEL: 'info' }, { cwd });
+    await writeFile(
+      join(cwd, '.env'),
+      `GATEWAY_TOKENS_FILE='${cwd}/tokens'\nLOG_LEVEL=silent\nMETRICS_TOKEN=a-token-for-the-metrics\n`,
+    );
+    const environment = { GATEWAY_TOKENS: '', LOG_LEVEL: 'info', METRICS_TOKEN: '' };
+    const { post, postern } = await startDeployed(environment, { cwd });
+    // An empty variable counts as unset.
+    const headers = { Authorization: 'Bearer a-token-for-the-metrics' };
+    const metrics = await fetch(`http://127.0.0.1:${postern.announced}/metrics`, { headers });
+    expect(metrics.status).toBe(200);
     expect((await post(secret)).status).toBe(200);
     expect(postern.output()).not.toContain(secret);
   });

@@ -1,6 +1,6 @@
 /** The outbox in a SQLite file of this process's own. */
 
-import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '../../config.ts';
@@ -348,12 +348,19 @@ function openFile(options: SqliteOutboxOptions): OpenFile {
  * would let go of the locks that this process may have on it (fcntl(2), "Advisory record locking").
  */
 function makeFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   try {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
+}
+
+/** As `mkdirSync` with `recursive`, which never returns where a folder cannot be made below one that is there: /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Each statement is prepared once. */

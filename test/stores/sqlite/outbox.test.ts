@@ -346,6 +346,10 @@ describe('a file that cannot be used', () => {
     expect(() => open({ path: join(folder, name) })).toThrow(/OUTBOX: .* cannot be opened for writing/);
   });
 
+  test('because its folder cannot be made, is a wrong setting', () => {
+    expect(() => open({ path: '/proc/nope/outbox.db' })).toThrow(/OUTBOX: .* cannot be opened .*ENOENT/);
+  });
+
   test('because the disk is full: nothing is kept that was not answered, and what was is still there', async () => {
     // The shell's limit on a file's size is a full disk to the process.
     const script = `

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -392,6 +392,20 @@ describe('a file that cannot be used', () => {
     expect(claims.every(({ content }) => content.length === 30_000)).toBe(true);
     await outbox.close();
   });
+});
+
+test('what docs/running.md says of a copy: none while it runs, a whole one after its end', async () => {
+  const path = join(folder, 'data/outbox.db');
+  const outbox = open();
+  await outbox.put(entry('a'));
+  const other = new DatabaseSync(path);
+  expect(() => other.exec(`VACUUM INTO '${path}.backup'`)).toThrow('database is locked');
+  other.close();
+  await outbox.close();
+  await cp(join(folder, 'data'), join(folder, 'backup'), { recursive: true });
+  const copy = open({ path: join(folder, 'backup/outbox.db') });
+  expect((await copy.claim(LEASE)).map(({ id }) => id)).toEqual(['a']);
+  await copy.close();
 });
 
 test('after its end it takes nothing', async () => {

@@ -6,6 +6,7 @@ import type { Server, ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
+import type { Certificate } from '../certificate.ts';
 import { clientAddress, forwardedPrefix } from '../client-address.ts';
 import {
   type Config,
@@ -92,8 +93,10 @@ export async function start(
     parseConfig(sandbox ? settingsOf(sandbox, settings) : settings, NODE_DEFAULTS, (path) =>
       readFileSync(path, 'utf8'),
     );
-  const config = read(environment);
-  const certificate = config.smtpDoor && (await certificateOf(config.smtpDoor, sandbox));
+  const [config, certificate] = await both(
+    (async () => read(environment))(),
+    certificateOf(sandbox ? settingsOf(sandbox, environment) : environment, sandbox),
+  );
   const log = createLog(config.logLevel, writeLog);
 
   const pool = new Pool({
@@ -289,9 +292,29 @@ const addressOf = (c: Context, { trustedProxies }: Config): string =>
     trustedProxies,
   );
 
-/** @throws {ConfigError} where the settings name no certificate, or one that cannot be read */
-async function certificateOf({ files }: NonNullable<Config['smtpDoor']>, sandbox: Sandbox | null) {
-  if (files) return readCertificate(files);
+/** @throws {ConfigError} with all that is wrong with either */
+async function both<One, Other>(one: Promise<One>, other: Promise<Other>): Promise<[One, Other]> {
+  const problems: string[] = [];
+  for (const done of await Promise.allSettled([one, other])) {
+    if (done.status === 'fulfilled') continue;
+    if (!(done.reason instanceof ConfigError)) throw done.reason;
+    problems.push(...done.reason.problems);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Promise.all([one, other]);
+}
+
+/**
+ * The certificate of the SMTP door; null where that is not open.
+ *
+ * @throws {ConfigError} where the settings name no certificate, or one that cannot be read
+ */
+async function certificateOf(settings: Environment, sandbox: Sandbox | null): Promise<Certificate | null> {
+  const { SMTP_DOOR_PORT, SMTPS_DOOR_PORT, SMTP_DOOR_CERT: cert, SMTP_DOOR_KEY: key } = settings;
+  if (!SMTP_DOOR_PORT && !SMTPS_DOOR_PORT) return null;
+  if (cert && key) return readCertificate({ cert, key });
+  // One without the other has its own problem.
+  if (cert || key) return null;
   if (sandbox) return sandbox.certificate;
   throw new ConfigError(
     ['SMTP_DOOR_CERT', 'SMTP_DOOR_KEY'].map(

@@ -41,6 +41,23 @@ describe('opening', () => {
     expect(await problemsOf(certificateFiles)).toEqual([expect.stringContaining('SMTP_DOOR_PORT: missing')]);
   });
 
+  it('is told of a certificate beside whatever else is wrong', async () => {
+    expect(await problemsOf({ PORT: 'abc', SMTPS_DOOR_PORT: '0' })).toEqual([
+      expect.stringContaining('PORT: expected'),
+      expect.stringContaining('SMTP_DOOR_CERT: missing'),
+      expect.stringContaining('SMTP_DOOR_KEY: missing'),
+    ]);
+    const away = join(caFile, '..', 'nowhere.pem');
+    const settings = { ...certificateFiles, PORT: 'abc', SMTP_DOOR_PORT: '0', SMTP_DOOR_KEY: away };
+    expect(await problemsOf(settings)).toEqual([
+      expect.stringContaining('PORT: expected'),
+      'SMTP_DOOR_KEY: the file cannot be read (ENOENT)',
+    ]);
+    expect(await problemsOf({ SMTP_DOOR_PORT: '0', SMTP_DOOR_CERT: caFile })).toEqual([
+      expect.stringContaining('SMTP_DOOR_KEY: missing'),
+    ]);
+  });
+
   it('names the file that cannot be read', async () => {
     const away = join(caFile, '..', 'nowhere.pem');
     expect(await problemsOf({ SMTP_DOOR_PORT: '0', ...certificateFiles, SMTP_DOOR_KEY: away })).toEqual([

@@ -44,7 +44,7 @@ export function outboxRoutes(outbox: OutboxDoor | null): Routes {
       if (!query.success) return refuse(query.issues[0].message);
       const { state = null, limit = DEFAULT_LISTED, cursor } = query.output;
       const page = await outbox.list(apiUserOf(c), { state, limit, cursor: cursor || null });
-      if (!page) return refuse('"cursor" is one that a list answered.');
+      if (!page) return refuse('"cursor" must be one that a list returned.');
       const messages = page.records.map((record) => stateOf(c, record));
       return c.json({ messages, cursor: page.cursor } satisfies QueuedListBody);
     })

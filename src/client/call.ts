@@ -83,25 +83,27 @@ export function createCaller(options: CallerOptions): Caller {
 
   async function attempt<Body>(asked: Call<Body>, timeLeftMs: number): Promise<Body | PosternError> {
     const { method, path, headers, body, signal, idempotencyKey } = asked;
+    const { fetch: send = fetch } = options;
     signal?.throwIfAborted();
     const controller = new AbortController();
+    // What throws from here to the `try` is no missing answer: no request has left.
+    const sent = send(base + path, {
+      method,
+      headers: new Headers({
+        Authorization: `Bearer ${token}`,
+        ...(idempotencyKey !== undefined && { 'Idempotency-Key': quoted(idempotencyKey) }),
+        ...headers,
+      }),
+      ...(body !== undefined && { body }),
+      // Followed, a POST becomes a GET, or the token goes to another host.
+      redirect: 'manual',
+      signal: controller.signal,
+    });
     const abort = () => controller.abort(signal?.reason);
     signal?.addEventListener('abort', abort);
     const late = setTimeout(() => controller.abort(new Error('Time ran out.')), timeLeftMs);
     try {
-      const { fetch: send = fetch } = options;
-      const response = await send(base + path, {
-        method,
-        headers: {
-          Authorization: `Bearer ${token}`,
-          ...(idempotencyKey !== undefined && { 'Idempotency-Key': quoted(idempotencyKey) }),
-          ...headers,
-        },
-        ...(body !== undefined && { body }),
-        // Followed, a POST becomes a GET, or the token goes to another host.
-        redirect: 'manual',
-        signal: controller.signal,
-      });
+      const response = await sent;
       return answerOf<Body>(asked, response, await response.text());
     } catch (error) {
       if (signal?.aborted) throw signal.reason;

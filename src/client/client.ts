@@ -37,7 +37,7 @@ export interface SendOptions extends CallOptions {
    * 1 to 255 printable ASCII characters. Under the same key a message is sent once within 24 hours, also by another
    * process; by default each call has a new one for all its attempts.
    */
-  readonly idempotencyKey?: string | undefined;
+  readonly idempotencyKey?: string | null | undefined;
 }
 
 export interface RawOptions extends SendOptions {
@@ -198,14 +198,15 @@ function queryOf(parameters: readonly (readonly [string, string | number | undef
 }
 
 /** The caller's key, or a new one; `crypto.randomUUID` is missing on pages without TLS. */
-function keyOf(key: string | undefined): string {
-  if (key === undefined) {
+function keyOf(key: string | null | undefined): string {
+  if (key === undefined || key === null) {
     return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
       byte.toString(16).padStart(2, '0'),
     ).join('');
   }
-  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
-  throw new TypeError('Give "idempotencyKey" as 1 to 255 printable ASCII characters.');
+  // Also where the types were passed over: of a number, NaN would be the same key for all messages.
+  if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  throw new TypeError('Give "idempotencyKey" as a string of 1 to 255 printable ASCII characters.');
 }
 
 /**

@@ -15,7 +15,7 @@ export interface PosternMail {
   readonly postern?: {
     readonly label?: number | undefined;
     /** Under the same key a message is sent once within 24 hours. */
-    readonly idempotencyKey?: string | undefined;
+    readonly idempotencyKey?: string | null | undefined;
   };
 }
 

@@ -330,9 +330,32 @@ describe('what is no Postern', () => {
     expect(create).toThrow(TypeError);
   });
 
-  test.each(['', 'ä', 'a\r\nb', 'a'.repeat(256)])('%j is no key', async (idempotencyKey) => {
+  test.each(['', 'ä', 'a\r\nb', 'a'.repeat(256), 123, true, {}])('%j is no key', async (wrong) => {
     const { client } = await open();
-    await expect(client().send(MESSAGE, { idempotencyKey })).rejects.toThrow('"idempotencyKey"');
+    const { requests, fetch } = network();
+    const idempotencyKey = wrong as string;
+    const error = await client({ fetch })
+      .send(MESSAGE, { idempotencyKey })
+      .catch((reason) => reason);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('"idempotencyKey"');
+    expect(requests).toHaveLength(0);
+  });
+
+  test('null is no key, so that each call has a new one', async () => {
+    const { client } = await open();
+    const { keys, fetch } = network();
+    for (let call = 0; call < 2; call++) await client({ fetch }).send(MESSAGE, { idempotencyKey: null });
+    expect(new Set(keys()).size).toBe(2);
+  });
+
+  test('an error before a request left is no missing answer', async () => {
+    const { client } = await open();
+    const broken = new RangeError('no fetch here');
+    const fetch = () => {
+      throw broken;
+    };
+    await expect(client({ fetch }).send(MESSAGE)).rejects.toBe(broken);
   });
 
   test('a wrong token is told, and a path in front of the routes is kept', async () => {

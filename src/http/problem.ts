@@ -40,8 +40,11 @@ export function problemOf(failed: Failure, { prefix, path, requestId }: Occurren
   };
 }
 
-/** RFC 9110 section 11.6.1: every 401 says which schemes are taken. */
-const CHALLENGE = 'Bearer realm="postern", Basic realm="postern", charset="UTF-8"';
+/**
+ * RFC 9110 section 11.6.1: every 401 says which schemes are taken. Basic first, in one line: Java reads the first scheme
+ * of each line, and Lambda and Workers make one line of two.
+ */
+const CHALLENGE = 'Basic realm="postern", charset="UTF-8", Bearer realm="postern"';
 
 /** Answers with the problem document, or in the shape of the door that was asked, and `Retry-After` where a time is known (RFC 9110 section 10.2.3). */
 export function respondProblem(c: Context, failed: Failure): Response {

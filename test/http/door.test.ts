@@ -92,7 +92,7 @@ describe.concurrent('the door', () => {
       const response = await postern.send(MESSAGE, { Authorization });
       expect(response.status).toBe(401);
       expect(response.headers.get('WWW-Authenticate')).toBe(
-        'Bearer realm="postern", Basic realm="postern", charset="UTF-8"',
+        'Basic realm="postern", charset="UTF-8", Bearer realm="postern"',
       );
       expect(response.headers.get('RateLimit')).toBeNull();
     }

@@ -64,11 +64,14 @@ export const ReadinessSchema = v.object({
   ),
 });
 
+/** One by one, so that a problem's status tells it from a batch's other answers. */
+const PROBLEM_STATUSES = [...new Set(Object.values(FAILURES).map(({ status }) => status))];
+
 /** RFC 9457. */
 export const ProblemSchema = v.object({
   type: v.pipe(v.string(), v.description('The path of a page about the code.')),
   title: v.string(),
-  status: whole,
+  status: v.picklist(PROBLEM_STATUSES),
   detail: v.string(),
   instance: v.string(),
   code: v.picklist(Object.keys(FAILURES) as FailureCode[]),
@@ -112,7 +115,7 @@ export const BatchSchema = v.array(
   v.union([
     v.object({ status: v.literal(200), receipt: ReceiptSchema }),
     v.object({ status: v.literal(202), message: QueuedSchema }),
-    v.object({ status: whole, problem: ProblemSchema }),
+    v.object({ status: v.picklist(PROBLEM_STATUSES), problem: ProblemSchema }),
   ]),
 );
 export type BatchItem = v.InferOutput<typeof BatchSchema>[number];

@@ -1,6 +1,6 @@
 /** A failure as `application/problem+json` (RFC 9457). */
 
-import { type Failure, kindOf } from '../outcome.ts';
+import { FAILURES, type Failure } from '../outcome.ts';
 import type { Problem } from '../responses.ts';
 import type { Context } from './context.ts';
 
@@ -24,7 +24,7 @@ export const occurrenceIn = (c: Context): Occurrence => ({
  * own URL of the request, makes them whole (RFC 9457 section 3.1.1), and no host is made up.
  */
 export function problemOf(failed: Failure, { prefix, path, requestId }: Occurrence): Problem {
-  const { status, title, retryable } = kindOf(failed.code);
+  const { status, title, retryable } = FAILURES[failed.code];
   return {
     type: `${prefix}/docs/errors/${failed.code}`,
     title,
@@ -57,5 +57,5 @@ export function respondProblem(c: Context, failed: Failure): Response {
   const refused = c.get('refuse')?.(failed);
   if (refused) return refused;
   const problem = problemOf(failed, occurrenceIn(c));
-  return c.body(JSON.stringify(problem), problem.status as 400, { 'Content-Type': PROBLEM_TYPE });
+  return c.body(JSON.stringify(problem), problem.status, { 'Content-Type': PROBLEM_TYPE });
 }

@@ -502,4 +502,11 @@ test('the types are those of the schema', () => {
     // @ts-expect-error a queued message has no receipt of its own
     return result?.receipt;
   });
+  check(async (client) => {
+    for (const result of await client.sendBatch([MESSAGE])) {
+      if (result.status === 200) return result.receipt.id;
+      if (result.status === 202) return result.message.state;
+      result.problem.code satisfies PosternError['code'];
+    }
+  });
 });

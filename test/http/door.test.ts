@@ -427,6 +427,20 @@ describe('the API description', () => {
     // Of an Idempotency-Key whose message is no longer kept.
     expect(JSON.parse(source).paths['/v1/messages'].post.responses).toHaveProperty('404');
   });
+
+  it('tells the answers of a batch by their status', async () => {
+    await using postern = await startPostern();
+    const { components } = await (await fetch(`${postern.url}/openapi.json`)).json();
+    const statuses = new Set(Object.values(FAILURES).map(({ status }) => status));
+    const answers = components.schemas.BatchAnswer.items.anyOf as {
+      readonly properties: { readonly status: object };
+    }[];
+    expect(answers.map(({ properties }) => properties.status)).toEqual([
+      { const: 200 },
+      { const: 202 },
+      { type: 'number', enum: [...statuses] },
+    ]);
+  });
 });
 
 // The clock is the whole process's: not beside other tests.

@@ -91,21 +91,21 @@ export function createSendCloudApi({
   return {
     prefix: '/apiv2',
     credentials: 'own',
-    refuse: (failed) => refusal(refused(failed)),
+    refuse: (failed) => unread(failed),
 
     async handle(request) {
       const { path, method, origin, signal } = request;
       if (path !== '/mail/send') {
         const detail =
           "Only POST /apiv2/mail/send of SendCloud's API is available; templates are not supported.";
-        return refusal(refused(failure('not-found', detail)));
+        return unread(failure('not-found', detail));
       }
       if (method !== 'POST') {
         const detail = '/apiv2/mail/send takes POST.';
-        return refusal(refused(failure('method-not-allowed', detail)), { Allow: 'POST' });
+        return unread(failure('method-not-allowed', detail), { Allow: 'POST' });
       }
       const form = readForm(request.body, request.header('Content-Type') ?? '');
-      if (typeof form === 'string') return refusal(refused(failure('invalid-request', form)));
+      if (typeof form === 'string') return unread(failure('invalid-request', form));
       const caller = await callerOf(form, request);
       if (isFailure(caller)) {
         const { requestId, door, clientAddress } = origin;
@@ -300,7 +300,7 @@ function answer(order: Order, results: readonly Sent['result'][]): AdapterRespon
   const statusCode = failed.code === 'invalid-message' ? codeOf(failed) : refused(failed).statusCode;
   if (order.to.length === 1) return refusal({ failed: explained(failed), statusCode });
   const detail = `${explained(failed).detail} Of ${order.to.length} mails ${sent} went out.`;
-  return refusal({ failed: { ...failed, detail }, statusCode }, {}, sent === 0 ? {} : info);
+  return refusal({ failed: { ...failed, detail }, statusCode }, sent === 0 ? {} : info);
 }
 
 /** The failure with its first error, for which SendCloud's answer has no other place. */
@@ -315,24 +315,28 @@ function codeOf({ errors = [] }: Failure): number | null {
   return FIELD_CODES[field] ?? null;
 }
 
-/** With SendCloud's code where it has one, and else with our HTTP status in its place and our code beside it. */
-function refusal(
-  { failed, statusCode }: Refused,
-  headers: Readonly<Record<string, string>> = {},
-  info: object = {},
-): AdapterResponse {
+/**
+ * With SendCloud's code where it has one, and else with our HTTP status in its place and our code beside it. The answer
+ * itself is a 200, for SendCloud's own clients read the body of no other: `Of 2 mails 1 went out` would be lost.
+ */
+function refusal({ failed, statusCode }: Refused, info: object = {}): AdapterResponse {
   const { code, detail, retryAfterMs } = failed;
-  const { status } = kindOf(code);
   const retryAfter =
     retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) };
   return {
-    status: statusCode === null ? status : 200,
-    headers: { ...headers, ...retryAfter },
+    status: 200,
+    headers: retryAfter,
     body: {
       result: false,
-      statusCode: statusCode ?? status,
+      statusCode: statusCode ?? kindOf(code).status,
       message: detail,
       info: statusCode === null ? { code, ...info } : info,
     },
   };
+}
+
+/** Where no form was read the HTTP status says so, to proxies and monitors as well. */
+function unread(failed: Failure, more: Readonly<Record<string, string>> = {}): AdapterResponse {
+  const { headers, body } = refusal(refused(failed));
+  return { status: kindOf(failed.code).status, headers: { ...headers, ...more }, body };
 }

@@ -224,7 +224,8 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     const faults = [{ at: 'rcpt', address: 'b@ifaxin.com', do: { reply: '550 no such user' } }] as const;
     await using postern = await startPostern({}, { faults });
     const { status, answer } = await ask(postern, form({ to: 'a@ifaxin.com;b@ifaxin.com;c@ifaxin.com' }));
-    expect(status).toBe(422);
+    // SendCloud's own clients read no other.
+    expect(status).toBe(200);
     expect(answer).toMatchObject({ result: false, statusCode: 422, info: { code: 'recipients-refused' } });
     expect(answer.message).toContain('Of 3 mails 2 went out.');
     expect(answer.info.emailIdList?.map((id) => id.split('$')[1])).toEqual(['a@ifaxin.com', 'c@ifaxin.com']);
@@ -295,7 +296,7 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     const body = form();
     body.append(name, 'true');
     const { status, answer } = await ask(postern, body);
-    expect(status).toBe(422);
+    expect(status).toBe(200);
     expect(answer).toMatchObject({ result: false, statusCode: 422, info: { code: 'unsupported-field' } });
     expect(answer.message).toContain(`"${name}"`);
     expect(postern.upstream.taken).toHaveLength(0);
@@ -317,6 +318,7 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     await using postern = await startPostern({ MAX_MESSAGE_BYTES: '1024' });
     const path = '/apiv2/mail/send';
     const json = await postern.request(path, { body: PARAMETERS });
+    expect(json.status).toBe(400);
     expect(await json.json()).toMatchObject({ statusCode: 400, info: { code: 'invalid-request' } });
     const large = await ask(postern, form({ html: 'x'.repeat(2000) }));
     expect(large).toMatchObject({
@@ -343,8 +345,8 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     for (let guess = 0; guess < 10; guess++) await ask(postern, form({ apiKey: `wrong-${guess}` }));
     const { status, answer, headers } = await ask(postern, form({ apiKey: 'wrong' }));
     expect({ status, answer }).toMatchObject({
-      status: 429,
-      answer: { info: { code: 'too-many-failed-logins' } },
+      status: 200,
+      answer: { statusCode: 429, info: { code: 'too-many-failed-logins' } },
     });
     expect(Number(headers.get('Retry-After'))).toBeGreaterThan(0);
     const basic = { Authorization: `Basic ${btoa('ifaxin:wrong')}` };
@@ -355,15 +357,18 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     await using postern = await startPostern({ QUOTA_LIMIT: '1' });
     await postern.send();
     const { status, answer } = await ask(postern, form({ to: 'a@ifaxin.com;b@ifaxin.com' }));
-    expect(status).toBe(429);
-    expect(answer.message).toContain('Of 2 mails 0 went out.');
+    expect(status).toBe(200);
+    expect(answer).toMatchObject({
+      statusCode: 429,
+      message: expect.stringContaining('Of 2 mails 0 went out.'),
+    });
   });
 
   it('answers what upstream said', async () => {
     await using postern = await startPostern({}, says('dot', '554 no'));
     const { status, answer } = await ask(postern, form());
-    expect(status).toBe(422);
-    expect(answer.info.code).toBe('message-refused');
+    expect(status).toBe(200);
+    expect(answer).toMatchObject({ statusCode: 422, info: { code: 'message-refused' } });
   });
 });
 

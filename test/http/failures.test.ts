@@ -406,12 +406,9 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
       'not-sent',
       false,
       // The doors that have fields of another service answer in its shape.
-      async () => {
-        await using postern = await startPostern();
-        const form = `apiUser=ifaxin&apiKey=${TOKEN}&labelName=spring`;
-        const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
-        return await postern.request('/apiv2/mail/send', { body: form, headers });
-      },
+      asking('/resend/emails', {
+        body: { from: 'a@ifaxin.com', to: 'b@ifaxin.com', subject: 'S', text: 'T', topic_id: '1' },
+      }),
     ],
     'idempotency-key-reused': [
       422,
@@ -515,10 +512,11 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
   };
 
   it('unsupported-field is for doors of other shapes, each of which answers in its own', async () => {
-    const body = { from: 'a@ifaxin.com', to: 'b@ifaxin.com', subject: 'S', text: 'T', topic_id: '1' };
-    const response = await asking('/resend/emails', { body })();
-    expect(response.status).toBe(422);
-    expect(await response.json()).toMatchObject({ code: 'unsupported-field', statusCode: 422 });
+    const body = `apiUser=ifaxin&apiKey=${TOKEN}&labelName=spring`;
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    const response = await asking('/apiv2/mail/send', { body, headers })();
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ statusCode: 422, info: { code: 'unsupported-field' } });
   });
 
   it.each(Object.entries(WALK))('%s is what a real request gets', async (code, expected) => {
@@ -526,7 +524,7 @@ describe.concurrent('the table', { timeout: 60_000 }, () => {
     const response = await produce();
     expect(response.status).toBe(status);
     if (code === 'unsupported-field') {
-      expect(await response.json()).toMatchObject({ statusCode: status, info: { code } });
+      expect(await response.json()).toMatchObject({ statusCode: status, code });
       return;
     }
     expect(response.headers.get('Content-Type')).toBe('application/problem+json');

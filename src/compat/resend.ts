@@ -154,6 +154,9 @@ const ATTACHMENT_FIELDS = new Map([
   ['content', 'content'],
   ['content_type', 'contentType'],
   ['content_id', 'cid'],
+  // What older SDKs call it.
+  ['inlineContentId', 'cid'],
+  ['inline_content_id', 'cid'],
 ]);
 
 const REQUIRED = 'This field is required.';

@@ -112,6 +112,18 @@ describe('emails.send', () => {
     expect(refused.status).toBe(422);
   });
 
+  test.each(['content_id', 'inline_content_id', 'inlineContentId'])(
+    'a picture is shown by %s',
+    async (name) => {
+      const { postern } = await open(NO_OUTBOX);
+      const attachments = [{ filename: 'logo.png', content: PICTURE, [name]: 'logo' }];
+      const body = { ...EMAIL, html: '<img src="cid:logo">', attachments };
+      expect((await postern.request('/resend/emails', { body })).status).toBe(200);
+      const [email] = await taken(postern, 1);
+      expect(email?.attachments).toMatchObject([{ contentId: '<logo>', disposition: 'inline' }]);
+    },
+  );
+
   test('without an outbox it is sent before it is answered, and a failure is one', async () => {
     const { postern, resend } = await open(NO_OUTBOX);
     const { data } = await resend.emails.send(EMAIL);

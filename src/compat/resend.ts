@@ -25,8 +25,9 @@ export function createResend({ send, outbox, maxMessageBytes }: ResendOptions): 
   return { prefix: '/resend', credentials: 'header', handle, refuse };
 
   async function handle(request: AdapterRequest, caller: Caller): Promise<AdapterResponse | Failure> {
-    const [, resource, id, action, ...rest] = request.path.split('/');
-    const known = resource === 'emails' && id !== '' && [undefined, 'cancel'].includes(action);
+    // A base URL may end in a slash.
+    const [resource, id, action, ...rest] = request.path.split('/').filter((segment) => segment !== '');
+    const known = resource === 'emails' && [undefined, 'cancel'].includes(action);
     if (!known || rest.length > 0) return failure('not-found', 'There is nothing at this path.');
     const route = `${request.method} ${id === undefined ? '' : id === 'batch' ? 'batch' : (action ?? 'id')}`;
     if (route === 'POST ') return sendOne(request, caller);
@@ -153,10 +154,10 @@ const ATTACHMENT_FIELDS = new Map([
   ['filename', 'filename'],
   ['content', 'content'],
   ['content_type', 'contentType'],
-  ['content_id', 'cid'],
   // What older SDKs call it.
   ['inlineContentId', 'cid'],
   ['inline_content_id', 'cid'],
+  ['content_id', 'cid'],
 ]);
 
 const REQUIRED = 'This field is required.';

@@ -239,6 +239,15 @@ describe('errors before the door', () => {
     expect(await broken.json()).toMatchObject({ name: 'validation_error', statusCode: 400 });
   });
 
+  test('a slash too many in the base URL', async () => {
+    const { postern } = await open();
+    const resend = new Resend(TOKEN, { baseUrl: `${postern.url}/resend/` });
+    const { data } = await resend.emails.send(EMAIL);
+    expect((await resend.emails.get(data?.id ?? '')).data?.id).toBe(data?.id);
+    const slashed = await postern.request('/resend/emails/', { body: EMAIL });
+    expect(slashed.status).toBe(200);
+  });
+
   test('a path and a method that are not there', async () => {
     const { postern, resend } = await open();
     expect((await resend.domains.list()).error).toMatchObject({ name: 'not_found', statusCode: 404 });

@@ -378,7 +378,11 @@ function messageOf({ code, detail, errors }: Failure): string {
   if (code !== 'invalid-message' || !errors) return detail;
   const told = errors.slice(0, MOST_ERRORS_TOLD).map(({ pointer, message }) => {
     const field = fieldAt(pointer);
-    return field === '' ? message : `${field}: ${message}`;
+    // This door has no field for some headers that are fields of ours.
+    const words = message
+      .replace(/^Use the field "(?:messageId|returnPath)".*/, 'Remove this header.')
+      .replace('"replyTo"', '"reply_to"');
+    return field === '' ? words : `${field}: ${words}`;
   });
   return told.join(' ');
 }

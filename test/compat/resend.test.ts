@@ -203,6 +203,17 @@ describe('emails.send', () => {
     expect(error?.message.startsWith(`${field}: `)).toBe(true);
   });
 
+  test.each([
+    ['Reply-To', /"reply_to"/],
+    ['Message-ID', /Remove this header/],
+    ['Return-Path', /Remove this header/],
+  ])('a header %s leads to what this door has', async (name, advice) => {
+    const { resend } = await open();
+    const { error } = await resend.emails.send({ ...EMAIL, headers: { [name]: '<a@ifaxin.com>' } });
+    expect(error?.message).toMatch(advice);
+    expect(error?.message).not.toMatch(/replyTo|messageId|returnPath/);
+  });
+
   test('headers that some languages write as an empty list cost no tag', async () => {
     const { postern } = await open(NO_OUTBOX);
     const body = { ...EMAIL, headers: [], tags: [{ name: 'order', value: '17' }] };

@@ -30,8 +30,12 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   contentSummary: 'Put the summary into the html.',
 };
 
-/** Parameters that ask for nothing where they are `false`, which is their default. */
+/** Parameters that ask for nothing where they are `false`, which is their default. PHP writes `0` and `1`. */
 const SWITCHES = ['useAddressList', 'useNotification', 'gzipCompress'];
+const OFF = /^(?:false|0)$/i;
+
+/** One file, or one of several as PHP and others number them. */
+const ATTACHMENT = /^attachments(?:\[\d*\])?$/;
 
 /** SendCloud's codes for a field that is wrong, by its name in our message. */
 const FIELD_CODES: Readonly<Record<string, number>> = {
@@ -149,9 +153,11 @@ const wrong = (statusCode: number, detail: string): Refused => ({
   statusCode,
 });
 
-const unsupported = (name: string): Refused => {
+const unsupported = (name: string, how = ''): Refused => {
   const reason = Object.hasOwn(UNSUPPORTED, name) ? ` ${UNSUPPORTED[name]}` : '';
-  return refused(failure('unsupported-field', `"${name.slice(0, 50)}" is not supported here.${reason}`));
+  return refused(
+    failure('unsupported-field', `"${name.slice(0, 50)}" is not supported here${how}.${reason}`),
+  );
 };
 
 /** The value of each parameter; an empty one is none, as at SendCloud. */
@@ -182,12 +188,12 @@ function orderOf(form: Form): Order | Refused {
   // All of them before the first goes out: a repeated request would send those again that were right.
   for (const address of to) {
     const parsed = parseMailbox(address);
-    if ('problem' in parsed) return wrong(40806, `to: ${parsed.problem}`);
+    if ('problem' in parsed) return wrong(40806, `to: ${inTheirWords(parsed.problem)}`);
   }
   if (fields.subject === undefined) return wrong(40808, 'subject: give a subject.');
   if (fields.html === undefined && fields.plain === undefined) return wrong(40870, 'Give html or plain.');
   const { respEmailId = 'true', sendRequestId = null } = fields;
-  if (!/^(?:true|false)$/i.test(respEmailId)) return wrong(40859, 'respEmailId: give true or false.');
+  if (!/^(?:true|false|[01])$/i.test(respEmailId)) return wrong(40859, 'respEmailId: give true or false.');
   if (sendRequestId !== null && !/^[\x20-\x7e]{1,128}$/.test(sendRequestId)) {
     const detail = 'sendRequestId: give 1 to 128 characters of printable ASCII.';
     return refused(failure('invalid-request', detail));
@@ -208,7 +214,7 @@ function orderOf(form: Form): Order | Refused {
     },
     to: cc.length + bcc.length === 0 ? to.map((address) => [address]) : [to],
     key: sendRequestId,
-    respondIds: respEmailId.toLowerCase() === 'true',
+    respondIds: !OFF.test(respEmailId),
   };
 }
 
@@ -216,17 +222,17 @@ function orderOf(form: Form): Order | Refused {
 function shapeProblem({ fields, files }: Form): Refused | null {
   for (const [name, values] of fields) {
     const asked = values.filter((value) => value !== '');
-    if (asked.length === 0 || (SWITCHES.includes(name) && asked.every((value) => /^false$/i.test(value)))) {
+    if (asked.length === 0 || (SWITCHES.includes(name) && asked.every((value) => OFF.test(value)))) {
       continue;
     }
-    if (name === 'attachments') return wrong(40867, 'attachments: send files, with a file name each.');
+    if (ATTACHMENT.test(name)) return wrong(40867, 'attachments: send files, with a file name each.');
     if (!(FIELDS as readonly string[]).includes(name)) return unsupported(name);
     if (asked.length > 1 && !['to', 'cc', 'bcc', 'replyTo'].includes(name)) {
       return refused(failure('invalid-request', `Give ${name} once.`));
     }
   }
-  const other = files.find(({ name }) => name !== 'attachments');
-  return other ? unsupported(other.name) : null;
+  const other = files.find(({ name }) => !ATTACHMENT.test(name));
+  return other ? unsupported(other.name, ' as a file') : null;
 }
 
 /** `from` may have a name of its own, for which `fromName` stands where both are given. */
@@ -303,12 +309,22 @@ function answer(order: Order, results: readonly Sent['result'][]): AdapterRespon
   return refusal({ failed: { ...failed, detail }, statusCode }, sent === 0 ? {} : info);
 }
 
-/** The failure with its first error, for which SendCloud's answer has no other place. */
+/** The failure in SendCloud's words, with its first error, for which SendCloud's answer has no other place. */
 function explained(failed: Failure): Failure {
   const [error] = failed.errors ?? [];
-  if (!error) return failed;
-  return { ...failed, detail: `${error.pointer.slice(1)}: ${error.message}` };
+  if (!error) return { ...failed, detail: failed.detail.replace('Idempotency-Key', 'sendRequestId') };
+  const field = error.pointer
+    .slice(1)
+    .replace(/^label$/, 'labelId')
+    .replace(/^text$/, 'plain');
+  return { ...failed, detail: `${field}: ${inTheirWords(error.message)}` };
 }
+
+/** Advice that holds for a form: addresses are no list, and some headers have no parameter. */
+const inTheirWords = (advice: string): string =>
+  advice
+    .replace(/^Write one address in each.*/, 'Put ";" between addresses.')
+    .replace(/^Use the field "(?:messageId|returnPath)".*/, 'Remove this header.');
 
 function codeOf({ errors = [] }: Failure): number | null {
   const field = errors[0]?.pointer.split('/')[1] ?? '';
@@ -319,13 +335,18 @@ function codeOf({ errors = [] }: Failure): number | null {
  * With SendCloud's code where it has one, and else with our HTTP status in its place and our code beside it. The answer
  * itself is a 200, for SendCloud's own clients read the body of no other: `Of 2 mails 1 went out` would be lost.
  */
-function refusal({ failed, statusCode }: Refused, info: object = {}): AdapterResponse {
+function refusal(
+  { failed, statusCode }: Refused,
+  info: object = {},
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): AdapterResponse {
   const { code, detail, retryAfterMs } = failed;
   const retryAfter =
     retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) };
   return {
-    status: 200,
-    headers: retryAfter,
+    status,
+    headers: { ...headers, ...retryAfter },
     body: {
       result: false,
       statusCode: statusCode ?? kindOf(code).status,
@@ -336,7 +357,5 @@ function refusal({ failed, statusCode }: Refused, info: object = {}): AdapterRes
 }
 
 /** Where no form was read the HTTP status says so, to proxies and monitors as well. */
-function unread(failed: Failure, more: Readonly<Record<string, string>> = {}): AdapterResponse {
-  const { headers, body } = refusal(refused(failed));
-  return { status: kindOf(failed.code).status, headers: { ...headers, ...more }, body };
-}
+const unread = (failed: Failure, headers?: Readonly<Record<string, string>>): AdapterResponse =>
+  refusal(refused(failed), {}, kindOf(failed.code).status, headers);

@@ -231,9 +231,34 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     expect(answer.info.emailIdList?.map((id) => id.split('$')[1])).toEqual(['a@ifaxin.com', 'c@ifaxin.com']);
   });
 
-  it('leaves the ids out where they are not asked for', async () => {
+  it.each(['false', '0'])('leaves the ids out where they are not asked for (%s)', async (respEmailId) => {
     await using postern = await startPostern();
-    expect((await ask(postern, form({ respEmailId: 'false' }))).answer.info).toEqual({});
+    expect((await ask(postern, form({ respEmailId }))).answer.info).toEqual({});
+  });
+
+  it('takes switches as PHP writes them', async () => {
+    await using postern = await startPostern();
+    const off = { useAddressList: '0', useNotification: '0', gzipCompress: '0' };
+    const { answer } = await ask(postern, form({ respEmailId: '1', ...off }));
+    expect(answer).toMatchObject({ result: true, info: { emailIdList: [expect.any(String)] } });
+    const on = await ask(postern, form({ useNotification: '1' }));
+    expect(on.answer.info.code).toBe('unsupported-field');
+  });
+
+  it('takes files as PHP numbers them, and says which text came as a file', async () => {
+    await using postern = await startPostern();
+    const body = new FormData();
+    for (const [name, value] of entries(PARAMETERS)) body.append(name, value);
+    for (const name of ['attachments[]', 'attachments[0]', 'attachments']) {
+      body.append(name, new Blob([BYTES]), `${name}.bin`);
+    }
+    expect((await ask(postern, body)).answer.statusCode).toBe(200);
+    const [{ mail } = expect.fail()] = await arrived(postern);
+    expect(mail.attachments).toHaveLength(3);
+    body.set('html', new Blob(['<p>Hi</p>']), 'x.html');
+    const { answer } = await ask(postern, body);
+    expect(answer.message).toBe('"html" is not supported here as a file.');
+    expect(postern.upstream.taken).toHaveLength(1);
   });
 
   it('takes the name in from where there is no fromName, and passes over a file that was not chosen', async () => {
@@ -273,6 +298,7 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     [{ headers: '{"Subject": "another"}' }, 40869],
     [{ headers: `{"a":[${'1,'.repeat(2000)}1]}` }, 40869],
     [{ attachments: 'text' }, 40867],
+    [{ 'attachments[]': 'text' }, 40867],
   ])('refuses %j with %i', async (wrong, statusCode) => {
     await using postern = await startPostern();
     const { status, answer } = await ask(postern, form(wrong));
@@ -280,6 +306,25 @@ describe.concurrent('SendCloud API v2', { timeout: 60_000 }, () => {
     expect(status).toBe(200);
     expect(postern.upstream.taken).toHaveLength(0);
     expect(await postern.drawn()).toBe(0);
+  });
+
+  it.each<[Record<string, string>, RegExp]>([
+    [{ headers: '{"Message-ID": "<a@ifaxin.com>"}' }, /^headers\/Message-ID: Remove this header/],
+    [{ headers: '{"Return-Path": "a@ifaxin.com"}' }, /^headers\/Return-Path: Remove this header/],
+    [{ headers: '{"Reply-To": "a@ifaxin.com"}' }, /"replyTo"/],
+    [{ labelId: 'spring' }, /^labelId: /],
+    [{ plain: '\0' }, /^plain: /],
+    [{ to: 'a@ifaxin.com,b@ifaxin.com' }, /^to: Put ";" between/],
+    [{ cc: 'Ann <a@ifaxin.com>, b@ifaxin.com' }, /^cc.*: Put ";" between/],
+    [{ replyTo: 'a@ifaxin.com, b@ifaxin.com' }, /^replyTo.*: Put ";" between/],
+  ])('says in its own words what is wrong with %j', async (wrong, message) => {
+    await using postern = await startPostern();
+    expect((await ask(postern, form(wrong))).answer.message).toMatch(message);
+  });
+
+  it('takes a comma in a name for one', async () => {
+    await using postern = await startPostern();
+    expect((await ask(postern, form({ to: '"Li, Ben" <ben@ifaxin.com>' }))).answer.result).toBe(true);
   });
 
   it.each([
@@ -383,6 +428,7 @@ describe('a sendRequestId', () => {
     expect(postern.upstream.taken).toHaveLength(2);
     const other = await ask(postern, form({ ...body, subject: 'Another' }));
     expect(other).toMatchObject({ status: 200, answer: { result: false, statusCode: 40000 } });
+    expect(other.answer.message).toMatch(/^This sendRequestId came with another message/);
     expect(postern.upstream.taken).toHaveLength(2);
 
     const now = performance.now.bind(performance);

@@ -128,7 +128,8 @@ export function createApp(options: AppOptions): Routes {
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
     if (allowed.length === 0) {
-      return respondProblem(c, failure('not-found', `There is nothing at ${c.req.path}.`));
+      const advice = c.req.path.endsWith('/') ? ' Leave out the last slash.' : '';
+      return respondProblem(c, failure('not-found', `There is nothing at ${c.req.path}.${advice}`));
     }
     // RFC 9110 section 15.5.6.
     c.header('Allow', allowed.join(', '));
@@ -181,7 +182,9 @@ function allowedMethods(app: Routes, path: string): string[] {
     .filter((route) => {
       const pattern = route.path.split('/');
       if (pattern.length !== segments.length) return false;
-      return pattern.every((part, index) => part === segments[index] || part.startsWith(':'));
+      return pattern.every(
+        (part, index) => part === segments[index] || (part.startsWith(':') && segments[index]),
+      );
     })
     .map(({ method }) => method);
   // Hono answers HEAD where there is a GET.

@@ -34,6 +34,14 @@ describe.concurrent('the door', () => {
     }
   });
 
+  it.each(['GET', 'POST'])('leads %s to the path without a last slash', async (method) => {
+    await using postern = await startPostern();
+    const response = await postern.request('/v1/messages/', { method });
+    expect(response.status).toBe(404);
+    const detail = 'There is nothing at /v1/messages/. Leave out the last slash.';
+    expect(await json(response)).toMatchObject({ code: 'not-found', detail });
+  });
+
   it('says where broken JSON breaks, and nothing of what it says', async () => {
     await using postern = await startPostern();
     const problem = await json(await postern.send('{"subject":"secret",,}'));

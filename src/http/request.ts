@@ -11,21 +11,19 @@ const mediaTypeOf = (c: Context): string | undefined =>
 
 /** One message: JSON, or a whole one with its envelope in the query. */
 export async function readMessage(c: Context): Promise<MessageSource | Failure> {
-  if (mediaTypeOf(c) !== 'message/rfc822') {
-    return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
-  }
   const { searchParams } = new URL(c.req.url);
+  const isWhole = mediaTypeOf(c) === 'message/rfc822';
   const names = [...searchParams.keys()];
-  const surplus = names.find(
-    (name, index) =>
-      !['from', 'to', 'label'].includes(name) || (name !== 'to' && names.indexOf(name) < index),
-  );
+  const surplus = names.find((name, index) => {
+    const isEnvelope = ['from', 'to', 'label'].includes(name);
+    // In JSON these would be fields, and be passed over here.
+    return isWhole ? !isEnvelope || (name !== 'to' && names.indexOf(name) < index) : isEnvelope;
+  });
   if (surplus !== undefined) {
-    return failure(
-      'invalid-request',
-      `Remove the parameter "${surplus.slice(0, 50)}": only from and label, once each, and to are allowed.`,
-    );
+    const advice = isWhole ? 'only from and label, once each, and to are allowed' : 'it is for message/rfc822';
+    return failure('invalid-request', `Remove the parameter "${surplus.slice(0, 50)}": ${advice}.`);
   }
+  if (!isWhole) return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');
   return {
     whole: {
       bytes: c.get('body'),

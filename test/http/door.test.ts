@@ -55,6 +55,17 @@ describe.concurrent('the door', () => {
     expect(await json(notUtf8)).toMatchObject({ code: 'invalid-request', detail: 'The body is not UTF-8.' });
   });
 
+  it('passes over no parameter of a message in JSON', async () => {
+    await using postern = await startPostern();
+    const response = await postern.request('/v1/messages?label=7', { body: MESSAGE });
+    expect(response.status).toBe(400);
+    expect(await json(response)).toMatchObject({
+      code: 'invalid-request',
+      detail: expect.stringContaining('"label"'),
+    });
+    expect(postern.upstream.taken).toHaveLength(0);
+  });
+
   it('counts a body that comes without its length', async () => {
     await using postern = await startPostern({ MAX_MESSAGE_BYTES: '2000' });
     const chunks = Array.from({ length: 30 }, () => new TextEncoder().encode('x'.repeat(100)));

@@ -94,10 +94,12 @@ export const originOf = (c: Context, options: Pick<MessagesOptions, 'clientAddre
   trace: parseTraceparent(c.req.header('traceparent')),
 });
 
+/** Among other preferences; its parameters are not known, and an empty value is none (RFC 7240 section 2). */
+const RESPOND_ASYNC = /(?:^|,)\s*respond-async\s*(?:=\s*(?:"")?\s*)?(?:[;,]|$)/i;
+
 /** `Prefer: respond-async` (RFC 7240 section 4.1), and how the answer says that it was followed. */
 function preferenceOf(c: Context): { readonly deferred: boolean; readonly honoured: () => void } {
-  const preferences = (c.req.header('Prefer') ?? '').split(',').map((one) => one.trim().toLowerCase());
-  const deferred = preferences.includes('respond-async');
+  const deferred = RESPOND_ASYNC.test(c.req.header('Prefer') ?? '');
   return {
     deferred,
     honoured: () => {

@@ -42,6 +42,21 @@ async function until(postern: Running, id: string, state: string): Promise<State
 const inAnHour = () => new Date(Date.now() + HOUR).toISOString();
 
 describe('respond-async', () => {
+  test.each([
+    ['respond-async; wait=10', 202],
+    ['wait=10, Respond-Async=""', 202],
+    ['respond-async=;foo="a", wait=1', 202],
+    ['foo="a \\" b", respond-async', 202],
+    ['foo="a, respond-async"', 200],
+    ['foo; respond-async', 200],
+    ['respond-asynchronously', 200],
+  ])('is read from %j as RFC 7240 has it', async (Prefer, status) => {
+    const postern = await open();
+    const response = await postern.send(MESSAGE, { Prefer });
+    expect(response.status).toBe(status);
+    expect(response.headers.get('Preference-Applied')).toBe(status === 202 ? 'respond-async' : null);
+  });
+
   test('is answered 202, and the message goes out once', async () => {
     const postern = await open();
     const response = await postern.send(MESSAGE, LATER);

@@ -87,17 +87,24 @@ const DRAWING_QUOTA: FailureCode[] = [
   'quota-exceeded',
 ];
 
+const headers = (...names: string[]) => Object.fromEntries(names.map((name) => [name, ref('headers', name)]));
+
+/** What every answer of /v1 to an authenticated caller has. */
+const quotaHeaders = headers('RateLimit-Policy', 'RateLimit', 'Request-Id');
+
 /** One response for each status, with an example for each code that answers with it. */
 function problems(codes: readonly FailureCode[]) {
+  const isAuthenticated = codes.includes('unauthorized');
   const byStatus = Object.groupBy(codes, (code) => FAILURES[code].status);
   return Object.fromEntries(
     Object.entries(byStatus).map(([status, those]) => [
       status,
       {
         description: those.map((code) => FAILURES[code].title).join('; '),
-        headers: those.some((code) => FAILURES[code].retryable)
-          ? { 'Retry-After': ref('headers', 'Retry-After') }
-          : {},
+        headers: {
+          ...(status === '401' ? headers('WWW-Authenticate') : isAuthenticated && quotaHeaders),
+          ...(those.some((code) => FAILURES[code].retryable) && headers('Retry-After')),
+        },
         content: {
           [PROBLEM_TYPE]: {
             schema: ref('schemas', 'Problem'),
@@ -120,12 +127,6 @@ export const exampleOf = (code: FailureCode) =>
 const json = (schema: object, example: unknown) => ({
   'application/json': { schema, examples: { example: { value: example } } },
 });
-
-const quotaHeaders = {
-  'RateLimit-Policy': ref('headers', 'RateLimit-Policy'),
-  RateLimit: ref('headers', 'RateLimit'),
-  'Request-Id': ref('headers', 'Request-Id'),
-};
 
 const RECEIPT_EXAMPLE = {
   id: '2f7c1c0e-6c1e-4a5f-9d0b-1f3f0b8f6f55',
@@ -285,16 +286,14 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
           responses: {
             200: {
               description: 'Upstream accepted the message.',
-              headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
+              headers: { ...quotaHeaders, ...headers('Idempotent-Replayed') },
               content: json(ref('schemas', 'Receipt'), RECEIPT_EXAMPLE),
             },
             202: {
               description: 'The outbox keeps the message until its outcome is final.',
               headers: {
                 ...quotaHeaders,
-                Location: ref('headers', 'Location'),
-                'Preference-Applied': ref('headers', 'Preference-Applied'),
-                'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed'),
+                ...headers('Location', 'Preference-Applied', 'Idempotent-Replayed'),
               },
               content: json(ref('schemas', 'QueuedMessage'), QUEUED_EXAMPLE),
             },
@@ -374,7 +373,7 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
           responses: {
             200: {
               description: 'One answer for each message, in order.',
-              headers: { ...quotaHeaders, 'Idempotent-Replayed': ref('headers', 'Idempotent-Replayed') },
+              headers: { ...quotaHeaders, ...headers('Preference-Applied', 'Idempotent-Replayed') },
               content: json(ref('schemas', 'BatchAnswer'), [
                 { status: 200, receipt: RECEIPT_EXAMPLE },
                 { status: 202, message: QUEUED_EXAMPLE },
@@ -411,7 +410,7 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
             },
             202: {
               description: 'In the outbox, or skipped.',
-              headers: { Location: ref('headers', 'Location') },
+              headers: headers('Location'),
               content: json(
                 {
                   type: 'object',
@@ -524,6 +523,7 @@ export function openapi({ maxMessageBytes, prefix }: { maxMessageBytes: number; 
         RateLimit: { description: 'Calls left.', schema: string, example: '"apiuser";r=19999;t=60' },
         'Request-Id': { description: "The request's id, in the log too.", schema: string },
         'Retry-After': { description: 'Seconds.', schema: integer },
+        'WWW-Authenticate': { description: 'The schemes that are taken.', schema: string },
         Location: { description: 'Where the state of the message is read.', schema: string },
         'Preference-Applied': { description: '`respond-async`, where it was asked.', schema: string },
         'Idempotent-Replayed': { description: '`true`: nothing was sent now.', schema: { const: 'true' } },

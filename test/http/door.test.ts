@@ -447,6 +447,28 @@ describe('the API description', () => {
     expect(JSON.parse(source).paths['/v1/messages'].post.responses).toHaveProperty('404');
   });
 
+  it('has the headers of an answer, those of problems too', async () => {
+    await using postern = await startPostern({ QUOTA_LIMIT: '1' });
+    const { paths } = await (await fetch(`${postern.url}/openapi.json`)).json();
+    const batch = { path: '/v1/messages/batch', body: [MESSAGE] };
+    for (const { path, body, ...headers } of [
+      { path: '/v1/messages', body: MESSAGE },
+      { path: '/v1/messages', body: MESSAGE },
+      { path: '/v1/messages', body: {} },
+      { path: '/v1/messages', body: MESSAGE, Authorization: 'Bearer wrong' },
+      { ...batch, Prefer: 'respond-async' },
+      { ...batch, body: [] },
+    ]) {
+      const response = await postern.request(path, { body, headers });
+      const { headers: described } = paths[path].post.responses[response.status];
+      const names = Object.keys(described).map((name) => name.toLowerCase());
+      const told = /^(?:ratelimit.*|retry-after|www-authenticate|preference-applied|location)$/;
+      const sent = [...response.headers.keys()].filter((name) => told.test(name));
+      expect(sent).not.toEqual([]);
+      expect([response.status, names]).toEqual([response.status, expect.arrayContaining(sent)]);
+    }
+  });
+
   it('tells the answers of a batch by their status', async () => {
     await using postern = await startPostern();
     const { components } = await (await fetch(`${postern.url}/openapi.json`)).json();

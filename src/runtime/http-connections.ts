@@ -43,7 +43,8 @@ export function createBoundedServer(
   handle: RequestListener,
 ): Server {
   const connections = new Connections(rules);
-  return createServer(options)
+  // A client may end its side once its request is written, and reads the answer all the same (RFC 9293 section 3.6).
+  return Object.assign(createServer(options), { httpAllowHalfOpen: true })
     .on('connection', (socket) => connections.add(socket))
     .on('request', (request, response) => connections.of(request.socket)?.serve(request, response, handle));
 }

@@ -107,6 +107,35 @@ describe('places', () => {
   });
 });
 
+describe('a client that ends its side after its request', () => {
+  const answerLater: RequestListener = (_request, response) =>
+    void setTimeout(() => response.end('answer'), 100);
+
+  it('gets its answers, and the connection ends with them', async () => {
+    const { open } = await startServer({}, answerLater);
+    for (const requests of [1, 3]) {
+      const answers = await text(open().end(GET.repeat(requests)));
+      expect(answers.match(/HTTP\/1.1 200 /g)).toHaveLength(requests);
+    }
+  });
+
+  it('keeps no place where its request is not whole, or its answer is not read', async () => {
+    const { open } = await startServer({ readingMs: 300 }, (_request, response) => {
+      response.end(Buffer.alloc(20_000_000, 'x'));
+    });
+    for (const beginning of ['', 'GET / HTTP/1.1\r\nHost:']) {
+      const broken = open().resume().end(beginning);
+      await once(broken, 'close');
+    }
+    const deaf = open().pause().end(GET);
+    const gone = once(deaf, 'close');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    deaf.resume();
+    await gone;
+    expect(deaf.bytesRead).toBeLessThan(20_000_000);
+  });
+});
+
 describe('an answer', () => {
   const LARGE = Buffer.alloc(20_000_000, 'x');
   const ASK_LARGE = 'GET /large HTTP/1.1\r\nHost: x\r\n\r\n';

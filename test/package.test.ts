@@ -151,12 +151,14 @@ describe('an app', () => {
 
   test('starts the gateway with its sandbox, whose curl line works as printed', async () => {
     const { bin } = JSON.parse(await readFile(join(modules, 'postern/package.json'), 'utf8'));
+    const launcher = join(modules, 'postern', bin.postern);
+    expect((await run(process.execPath, [launcher, '--version'])).stdout).toBe(`${manifest.version}\n`);
     const settings = { PORT: '0', SMTP_DOOR_PORT: '0' };
     const ready = /^ +Java .*$/m;
     const postern = await (process.env.PACK === 'install'
       ? startChild({ program: 'npx', command: ['postern'], cwd: app, environment: settings, ready })
       : startChild({
-          command: [join(modules, 'postern', bin.postern)],
+          command: [launcher],
           cwd: app,
           environment: settings,
           ready,

@@ -70,6 +70,18 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+describe('an argument', () => {
+  it('starts nothing: it asks for the usage or the version, or there is none of its name', async () => {
+    const cwd = await emptyFolder();
+    expect(await runToEnd([LAUNCHER, '--help'], {}, cwd)).toMatch(/^Usage: postern /);
+    const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+    expect(await runToEnd([LAUNCHER, '--version'], {}, cwd)).toBe(`${version}\n`);
+    const refused = runToEnd([LAUNCHER, '--port=80'], {}, cwd);
+    const stderr = expect.stringMatching(/^There is no argument --port=80\.\n\nUsage: postern /);
+    await expect(refused).rejects.toMatchObject({ code: 1, stderr });
+  });
+});
+
 describe('npm start', () => {
   it('prints a curl line that works as printed, and shows the message that arrived', async () => {
     const cwd = await emptyFolder();

@@ -8,7 +8,7 @@
 
 import type { BatchItem, QueuedBody, QueuedListBody, QuotaBody, ReceiptBody } from '../responses.ts';
 import { type Call, type CallerOptions, createCaller } from './call.ts';
-import { encoded, type LaterMessage, type Message } from './content.ts';
+import { type Content, encoded, isContent, type LaterMessage, type Message } from './content.ts';
 import { PosternError } from './error.ts';
 
 export type { FieldError } from '../outcome.ts';
@@ -43,7 +43,7 @@ export interface SendOptions extends CallOptions {
 export interface RawOptions extends SendOptions {
   /** The envelope's sender and recipients; by default those of the header section. */
   readonly from?: string | undefined;
-  readonly to?: readonly string[] | undefined;
+  readonly to?: string | readonly string[] | null | undefined;
   readonly label?: number | undefined;
 }
 
@@ -62,7 +62,7 @@ export interface Client {
   /** Sends now; resolves once upstream has accepted the message. */
   send(message: Message, options?: SendOptions): Promise<Receipt>;
   /** Sends a whole message (RFC 5322), such as an .eml file, byte for byte but for its Bcc. */
-  sendRaw(message: string | Uint8Array | Blob, options?: RawOptions): Promise<Receipt>;
+  sendRaw(message: Content, options?: RawOptions): Promise<Receipt>;
   /** Sends 1 to 100 messages, each with an outcome of its own, in order. Those that failed do not reject it. */
   sendBatch(messages: readonly LaterMessage[], options?: SendOptions): Promise<readonly BatchResult[]>;
   /** Puts a message into the outbox, which sends it at `sendAt` or at once and keeps it until its outcome is final. */
@@ -107,14 +107,23 @@ export function createClient(options: ClientOptions): Client {
 
   const client: Client = {
     async send(message, sending = {}) {
-      if ((message as LaterMessage).sendAt) throw new TypeError('Use queue() for a message with "sendAt".');
+      if ((message as LaterMessage | undefined)?.sendAt)
+        throw new TypeError('Use queue() for a message with "sendAt".');
       return post('/v1/messages', await encoded(message), sending, {
         status: 200,
         member: 'accepted',
       });
     },
-    async sendRaw(message, { from, to = [], label, signal, idempotencyKey } = {}) {
-      const query = queryOf([['from', from], ...to.map((one) => ['to', one] as const), ['label', label]]);
+    async sendRaw(message, { from, to, label, signal, idempotencyKey } = {}) {
+      if (!isContent(message)) {
+        throw new TypeError('Give the whole message as text, bytes or a Blob.');
+      }
+      const recipients = [to ?? []].flat();
+      const query = queryOf([
+        ['from', from],
+        ...recipients.map((one) => ['to', one] as const),
+        ['label', label],
+      ]);
       return call({
         method: 'POST',
         path: `/v1/messages${query}`,
@@ -127,6 +136,7 @@ export function createClient(options: ClientOptions): Client {
       });
     },
     async sendBatch(messages, sending = {}) {
+      if (!Array.isArray(messages)) throw new TypeError('Give the messages as an array.');
       const all = await Promise.all(messages.map(encoded));
       return post('/v1/messages/batch', all, sending, {
         status: 200,

@@ -2,8 +2,15 @@
 
 import type { MessageInput } from '../message/schema.ts';
 
-/** Base64 text, or the bytes themselves. */
-export type Content = string | Uint8Array | ArrayBuffer | Blob;
+/** The bytes themselves, or a text: of a part its base64, of a whole message all of it. */
+export type Content = string | ArrayBufferView | ArrayBuffer | Blob;
+
+/** Whether it can be one, for callers without types. */
+export const isContent = (content: unknown): boolean =>
+  typeof content === 'string' ||
+  content instanceof Blob ||
+  content instanceof ArrayBuffer ||
+  ArrayBuffer.isView(content);
 
 type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
 
@@ -24,27 +31,32 @@ export interface LaterMessage extends Message {
   readonly sendAt?: string | Date | null | undefined;
 }
 
-/** The same message with every content in base64. */
+/**
+ * The same message with every content in base64. What else is wrong with it the gateway says, and where.
+ *
+ * @throws {TypeError} where it is no object
+ */
 export async function encoded(message: LaterMessage): Promise<object> {
+  if (typeof message !== 'object' || message === null) throw new TypeError('Give the message as an object.');
   const { attachments, inlineImages, sendAt } = message;
   return {
     ...message,
     // As JSON an invalid date would be null, which is at once.
     ...(sendAt instanceof Date && { sendAt: sendAt.toISOString() }),
-    ...(attachments && { attachments: await Promise.all(attachments.map(encodedPart)) }),
-    ...(inlineImages && { inlineImages: await Promise.all(inlineImages.map(encodedPart)) }),
+    ...(Array.isArray(attachments) && { attachments: await Promise.all(attachments.map(encodedPart)) }),
+    ...(Array.isArray(inlineImages) && { inlineImages: await Promise.all(inlineImages.map(encodedPart)) }),
   };
 }
 
-const encodedPart = async <Part extends { readonly content: Content }>(part: Part) => ({
-  ...part,
-  content: await base64Of(part.content),
-});
+const encodedPart = async <Part extends { readonly content: Content }>(part: Part) =>
+  part && { ...part, content: await base64Of(part.content) };
 
 async function base64Of(content: Content): Promise<string> {
   if (content instanceof Blob) return base64OfBytes(new Uint8Array(await content.arrayBuffer()));
   if (content instanceof ArrayBuffer) return base64OfBytes(new Uint8Array(content));
-  if (content instanceof Uint8Array) return base64OfBytes(content);
+  if (ArrayBuffer.isView(content)) {
+    return base64OfBytes(new Uint8Array(content.buffer, content.byteOffset, content.byteLength));
+  }
   // Text, or what the gateway will find wrong by its place in the message.
   return content;
 }

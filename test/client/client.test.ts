@@ -83,6 +83,16 @@ describe('send', () => {
       attachments: [
         { filename: 'bytes', contentType: 'application/octet-stream', content: bytes },
         { filename: 'part', contentType: 'application/octet-stream', content: within },
+        {
+          filename: 'words',
+          contentType: 'application/octet-stream',
+          content: new Uint16Array(bytes.buffer),
+        },
+        {
+          filename: 'view',
+          contentType: 'application/octet-stream',
+          content: new DataView(bytes.buffer, 3, 10),
+        },
         { filename: 'buffer', contentType: 'application/octet-stream', content: bytes.buffer },
         { filename: 'blob', contentType: 'application/octet-stream', content: new Blob([bytes]) },
         { filename: 'empty', contentType: 'application/octet-stream', content: new Uint8Array() },
@@ -99,6 +109,8 @@ describe('send', () => {
       'a.png': Buffer.from(PICTURE, 'base64'),
       bytes: Buffer.from(bytes),
       part: Buffer.from(within),
+      words: Buffer.from(bytes),
+      view: Buffer.from(within),
       buffer: Buffer.from(bytes),
       blob: Buffer.from(bytes),
       empty: Buffer.alloc(0),
@@ -145,6 +157,22 @@ describe('send', () => {
     expect(error.errors.map(({ pointer }) => pointer).toSorted()).toEqual(['/attachments/0/content', '/to']);
     for (const { pointer, message } of error.errors)
       expect(error.message).toContain(`${pointer}: ${message}`);
+  });
+
+  test('says in a sentence what it was given in place of a message', async () => {
+    const { client } = await open();
+    const { requests, fetch } = network();
+    const { send, sendRaw, sendBatch, queue } = client({ fetch });
+    const nothing = undefined as never;
+    await expect(send(nothing)).rejects.toThrow('Give the message as an object.');
+    await expect(queue('Hello' as never)).rejects.toThrow('Give the message as an object.');
+    await expect(sendBatch(nothing)).rejects.toThrow('Give the messages as an array.');
+    await expect(sendRaw(nothing)).rejects.toThrow('Give the whole message as text, bytes or a Blob.');
+    expect(requests).toHaveLength(0);
+    for (const attachments of [[null], 'a.pdf']) {
+      const wrong = rejected(client().send({ ...MESSAGE, attachments: attachments as never }));
+      expect((await wrong).errors[0]?.pointer).toMatch(/^\/attachments(?:\/0)?$/);
+    }
   });
 
   test('never sends a message for later at once', async () => {
@@ -376,6 +404,7 @@ describe('sendRaw', () => {
     const { postern, client } = await open();
     await client().sendRaw(RAW);
     await client().sendRaw(new Blob([RAW]), { from: 'bounces@ifaxin.com', to: ['a+b@ifaxin.com'], label: 7 });
+    await client().sendRaw(RAW, { to: 'fay@ifaxin.com' });
     const message = await client(network('answer lost')).sendRaw(Buffer.from(RAW), {
       to: ['dee@ifaxin.com', 'eve@ifaxin.com'],
     });
@@ -383,6 +412,7 @@ describe('sendRaw', () => {
     expect(postern.upstream.taken).toMatchObject([
       { from: 'support@ifaxin.com', recipients: ['ben@ifaxin.com', 'cy@ifaxin.com'] },
       { from: 'bounces@ifaxin.com', recipients: ['a+b@ifaxin.com'] },
+      { from: 'support@ifaxin.com', recipients: ['fay@ifaxin.com'] },
       { from: 'support@ifaxin.com', recipients: ['dee@ifaxin.com', 'eve@ifaxin.com'] },
     ]);
     const withoutBcc = Buffer.from(RAW.replace(/Bcc:.*\r\n/, ''));

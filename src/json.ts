@@ -122,6 +122,7 @@ export async function parseJson(body: Uint8Array): Promise<Parsed> {
 }
 
 async function parseAtOnce(bytes: Buffer, pace: Pace): Promise<Parsed> {
+  if (bytes.length === 0) return failure('invalid-request', 'The body is empty.');
   const text = decodeUtf8(bytes);
   if (text === null) {
     return isGzip(bytes) ? UNSAID_GZIP : failure('invalid-request', 'The body is not UTF-8.');

@@ -55,6 +55,14 @@ describe.concurrent('the door', () => {
     expect(await json(notUtf8)).toMatchObject({ code: 'invalid-request', detail: 'The body is not UTF-8.' });
   });
 
+  it('says that a body is empty', async () => {
+    await using postern = await startPostern();
+    expect(await json(await postern.send(''))).toMatchObject({
+      code: 'invalid-request',
+      detail: 'The body is empty.',
+    });
+  });
+
   it('passes over no parameter of a message in JSON', async () => {
     await using postern = await startPostern();
     const response = await postern.request('/v1/messages?label=7', { body: MESSAGE });

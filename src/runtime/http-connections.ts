@@ -46,7 +46,25 @@ export function createBoundedServer(
   // A client may end its side once its request is written, and reads the answer all the same (RFC 9293 section 3.6).
   return Object.assign(createServer(options), { httpAllowHalfOpen: true })
     .on('connection', (socket) => connections.add(socket))
-    .on('request', (request, response) => connections.of(request.socket)?.serve(request, response, handle));
+    .on('request', (request, response) => connections.of(request.socket)?.serve(request, response, handle))
+    .on('checkContinue', (request, response) => {
+      continueOnceRead(request, response);
+      connections.of(request.socket)?.serve(request, response, handle);
+    });
+}
+
+/**
+ * `Expect: 100-continue` (RFC 9110 section 10.1.1): the body is asked for when it is read. Where it is not, the
+ * connection ends with the answer, since the client may send the body or leave it out.
+ */
+function continueOnceRead(request: IncomingMessage, response: ServerResponse): void {
+  const { shouldKeepAlive } = response;
+  response.shouldKeepAlive = false;
+  request.once('resume', () => {
+    if (response.headersSent) return;
+    response.shouldKeepAlive = shouldKeepAlive;
+    response.writeContinue();
+  });
 }
 
 class Connections {

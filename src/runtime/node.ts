@@ -269,6 +269,9 @@ const upstreamOf = ({ smtp }: Config, sandbox: Sandbox | null) => ({
 function incomingBody(c: Context): BodyReader | null {
   const { incoming } = c.env as unknown as HttpBindings;
   if (incoming.readableDidRead) return null;
+  // Refused before it was asked for, a body stays with its client.
+  const isAwaited = /^100-continue$/i.test(c.req.header('Expect') ?? '') && incoming.readableLength === 0;
+  if (isAwaited && c.finalized) return null;
   // A stream that was closed before, while a login took its time, says so no more.
   const wasClosed = incoming.destroyed;
   const parts = on(incoming, 'data', { close: ['end', 'close'], highWaterMark: 4 });

@@ -20,7 +20,9 @@ export async function readMessage(c: Context): Promise<MessageSource | Failure> 
     return isWhole ? !isEnvelope || (name !== 'to' && names.indexOf(name) < index) : isEnvelope;
   });
   if (surplus !== undefined) {
-    const advice = isWhole ? 'only from and label, once each, and to are allowed' : 'it is for message/rfc822';
+    const advice = isWhole
+      ? 'only from and label, once each, and to are allowed'
+      : 'it is for message/rfc822';
     return failure('invalid-request', `Remove the parameter "${surplus.slice(0, 50)}": ${advice}.`);
   }
   if (!isWhole) return readJson(c, 'Send the message as Content-Type: application/json or message/rfc822.');

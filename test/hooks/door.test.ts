@@ -346,16 +346,16 @@ describe('templates', () => {
     const key = '{{ payload.none }}';
     const postern = await open(
       { ...HOOK, scheme: 'sentry', key },
-      { ...HOOK, scheme: 'bearer', name: 'own', key },
+      { ...HOOK, preset: 'stripe', scheme: 'bearer', name: 'own', key },
     );
     const signed = (body: string) => ({ 'Sentry-Hook-Signature': hex(body), 'Request-ID': 'a' });
     await post(postern, 'h', BODY, signed(BODY));
     const again = await post(postern, 'h', '{"attempt":2}', signed('{"attempt":2}'));
     expect(await again.json()).toEqual({ skipped: true });
     for (const attempt of [1, 2]) {
-      await post(postern, 'own', JSON.stringify({ event_id: 'e', attempt }), BEARER);
+      await post(postern, 'own', JSON.stringify({ id: 'evt_1', attempt }), BEARER);
     }
-    await post(postern, 'own', '{"event_id":"f"}', BEARER);
+    await post(postern, 'own', '{"id":"evt_2"}', BEARER);
     expect(await mails(postern, 3)).toHaveLength(3);
   });
 

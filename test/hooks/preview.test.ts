@@ -39,8 +39,8 @@ test('a hook is rendered to the terminal and to a file, and nothing is sent', as
       stderr: expect.stringContaining('there are: disk'),
     });
     const { SENDCLOUD_API_USER: _, SENDCLOUD_API_KEY: __, GATEWAY_TOKENS: ___, ...without } = env;
-    const nobody = run(process.execPath, [script, 'disk', 'payload.json'], { cwd: folder, env: without });
-    await expect(nobody).rejects.toMatchObject({
+    const unset = run(process.execPath, [script, 'disk', 'payload.json'], { cwd: folder, env: without });
+    await expect(unset).rejects.toMatchObject({
       stderr: expect.stringMatching(/^The settings are wrong:\n {2}SENDCLOUD_API_USER: missing[^\n]*\n$/),
     });
   } finally {

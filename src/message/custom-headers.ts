@@ -243,14 +243,14 @@ function urls(value: string): Checked {
 /** As a browser asks for what is outside ASCII: in Punycode in the host, percent-encoded elsewhere (RFC 3987 section 3.1). */
 function asUri(iri: string): string {
   if (isAscii(iri) || iri.includes(' ') || !URL.canParse(iri)) return iri;
-  // To a browser the addresses of a mailto: are no hosts.
-  const ascii = iri.replace(/[^,:?@]+@[^,?]+/g, (address) => asciiAddress(address) ?? address);
-  return /^mailto:/i.test(iri) ? encodeURI(ascii).replaceAll('%25', '%') : new URL(iri).href;
-}
-
-function asciiAddress(address: string): string | null {
-  const parsed = parseMailbox(address);
-  return 'mailbox' in parsed ? parsed.mailbox.address : null;
+  const [, addresses, query = ''] = /^mailto:([^?]*)(.*)$/is.exec(iri) ?? [];
+  if (addresses === undefined) return new URL(iri).href;
+  // A browser takes their domains for no hosts.
+  const ascii = addresses.split(',').map((address) => {
+    const parsed = parseMailbox(address);
+    return 'mailbox' in parsed ? parsed.mailbox.address : address;
+  });
+  return encodeURI(`mailto:${ascii.join(',')}${query}`).replaceAll('%25', '%');
 }
 
 /** With one "@", which may be encoded. Linear: an encoded one is looked for where there is no other. */

@@ -164,7 +164,7 @@ function writeWithCrs(bytes: Uint8Array, out: Buffer, at: number): number {
   return at;
 }
 
-/** What a message is told by, byte by byte: a native search for each line costs as much as 60 bytes, and lines may be empty. */
+/** Looks at a message byte by byte: a native search for each line costs as much as 60 bytes, and lines may be empty. */
 class Look {
   hasNul = false;
   /** A CR or an LF stands without the other. */
@@ -291,13 +291,14 @@ function listed(field: HeaderField, errors: FieldErrors): readonly string[] {
   return addresses ?? [];
 }
 
-/** What a query makes of a "+" that is not percent-encoded. */
-const DECODED_PLUS = /^[^<>",]* [^<>",]*@/;
+/** A space before the "@" is what a query makes of a "+" that is not percent-encoded. */
+const hasDecodedPlus = (mailbox: string): boolean =>
+  /^[^<>",@]*@/.test(mailbox) && mailbox.slice(0, mailbox.indexOf('@')).includes(' ');
 
 function addressOf(mailbox: string, pointer: string, errors: FieldErrors): string {
   const parsed = parseMailbox(mailbox);
   if ('mailbox' in parsed) return parsed.mailbox.address;
-  const hint = DECODED_PLUS.test(mailbox) ? ' In a query, write "+" as %2B.' : '';
+  const hint = hasDecodedPlus(mailbox) ? ' In a query, write "+" as %2B.' : '';
   errors.add(pointer, parsed.problem + hint);
   return '';
 }

@@ -610,7 +610,7 @@ describe('forms', () => {
       );
       expect(shapes[1]).toEqual(shapes[0]);
       expect(shapes[1]?.status).toBe(status);
-      // It counts as any other.
+      // It counts towards perMinute as well.
       expect((await post(postern, 'contact', trapped, HTML)).status).toBe(200);
       expect((await post(postern, 'contact', trapped, HTML)).status).toBe(429);
       expect(await mails(postern, 1)).toHaveLength(1);

@@ -4,29 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { jsonSchemaOf } from '../../src/http/json-schema.ts';
 import { CallsSchema } from '../../src/http/quota.ts';
 import { MESSAGE_COMPONENTS } from '../../src/message/schema.ts';
-import {
-  BatchSchema,
-  ProblemSchema,
-  QueuedListSchema,
-  QueuedSchema,
-  QuotaSchema,
-  ReadinessSchema,
-  ReceiptSchema,
-} from '../../src/responses.ts';
+import * as responses from '../../src/responses.ts';
 
 const OPTIONS = { typeMode: 'input', errorMode: 'ignore' } as const;
 
 describe('JSON Schema', () => {
   test.each(
     Object.entries({
-      BatchSchema,
+      ...responses,
       CallsSchema,
-      ProblemSchema,
-      QueuedListSchema,
-      QueuedSchema,
-      QuotaSchema,
-      ReadinessSchema,
-      ReceiptSchema,
       entries: v.pipe(v.record(v.string(), v.boolean()), v.maxEntries(3)),
       literals: v.union([v.literal('a'), v.literal(1), v.literal(true)]),
       lists: v.pipe(v.array(v.pipe(v.string(), v.minLength(1))), v.minLength(2), v.maxLength(3)),

@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, Read>> = {
   merge_request: mergeRequest,
   issue,
   pipeline,
-  // A job that failed is told as it is.
+  // A job that failed is always shown.
   build: (payload) => (text(payload, 'build_status') === 'failed' ? undefined : null),
   release,
 };
